@@ -1,0 +1,101 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/task"
+)
+
+// Options configures a System. Dialer and at least one pool are needed; the
+// zero value of every other field is a usable default.
+type Options struct {
+	Dialer broker.Dialer
+	Pools  []Pool
+
+	// Shutdown is how long running tasks may go on after Run was told to stop;
+	// 30 s by default.
+	Shutdown time.Duration
+
+	// Root is the specification of the root supervisor; by default
+	// rest_for_one with 3 restarts in 60 s.
+	Root *supervisor.Spec
+
+	// Reconnect is the backoff between attempts to reach the broker; by default
+	// 100 ms doubling to 30 s with jitter 0.5, reset after 10 s up. A lost
+	// connection never counts as a crash.
+	Reconnect supervisor.Backoff
+
+	// Services are started last and stopped first, each as a child of the root.
+	Services []Service
+
+	Logger *slog.Logger // nil: silent
+}
+
+// Service is a blocking function that runs as a supervised actor.
+type Service struct {
+	ID, Kind string
+	// Run blocks until ctx ends. Returning earlier is a failure, and the service
+	// is restarted.
+	Run func(ctx context.Context) error
+}
+
+// Mode says where the tasks of a pool run.
+type Mode uint8
+
+const (
+	Coroutine Mode = iota // a goroutine for each running task, Slots at once in each worker
+	Thread                // each worker owns an OS thread and runs one task at a time on it
+)
+
+// Pool is one queue, the workers that serve it, and the window of deliveries
+// that they may have at once.
+type Pool struct {
+	Name  string
+	Queue broker.Queue
+	Codec task.Codec
+	Mux   *task.Mux // which tasks the pool knows
+	Mode  Mode
+
+	Workers int // worker actors; 1 by default
+	Slots   int // tasks that one worker runs at once; 1 by default, always 1 for Thread
+
+	// High and Low are the watermarks: at High deliveries that are accepted and
+	// not yet settled the pool stops taking more until they are down to Low.
+	// High is the consumer's prefetch as well. Defaults: Workers*Slots, and half
+	// of High rounded up.
+	High, Low int
+
+	// Timeout is how long a task may run before its context is cancelled; 0 is
+	// no limit. A handler that has not returned AbandonAfter (5 s by default)
+	// after that is abandoned: the task counts as failed, its slot is free
+	// again, and its goroutine is counted until it ends, because a goroutine
+	// cannot be killed.
+	Timeout, AbandonAfter time.Duration
+
+	// MaxBody is the largest body in bytes that is decoded; a larger one is
+	// dead-lettered. 1 MiB by default.
+	MaxBody int
+
+	Retry Retry
+
+	// Supervise is the specification of the workers' supervisor; by default
+	// one_for_one with 5 restarts in 60 s, 100 ms doubling to 30 s.
+	Supervise *supervisor.Spec
+}
+
+// Retry is what happens after a failed attempt. The wait is spent in this
+// process, with the delivery unsettled and counted in the window; then a copy
+// with the next attempt number is published to the queue's end and, once the
+// broker has confirmed it, the delivery is acked.
+type Retry struct {
+	// MaxAttempts is how often a task is tried before it goes to the dead-letter
+	// queue; 5 by default.
+	MaxAttempts int
+	// Backoff between attempts; by default 1 s doubling to 30 s with jitter 0.5.
+	// Its Max bounds a Retry-After that a handler asks for, too.
+	Backoff supervisor.Backoff
+}

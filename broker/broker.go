@@ -1,0 +1,185 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Dialer opens sessions to one broker.
+type Dialer interface {
+	// Dial connects, authenticates and returns a live session. It makes one
+	// attempt: backoff and retries are the caller's. It blocks until the
+	// handshake is done or ctx ends. The error wraps ErrDenied when the broker
+	// refused the credentials or the virtual host; it never contains a password.
+	Dial(ctx context.Context) (Session, error)
+}
+
+// Session is one connection (or pair of connections) to a broker. Everything
+// made from it dies with it. All methods are safe for concurrent use.
+type Session interface {
+	// Consume declares src.Queue as src.Queue.Declare asks for and starts
+	// consuming from it with a window of src.Credit unsettled deliveries. It
+	// blocks until the broker has confirmed the consumers or ctx ends. The error
+	// wraps ErrTopology when the queue is missing or differs from src.Queue; the
+	// session and its other consumers stay alive then.
+	Consume(ctx context.Context, src Source) (Consumer, error)
+
+	// Publish hands p to the broker, persistent and mandatory as p says. It
+	// blocks while the confirm window is full or the broker has blocked the
+	// connection, at most until ctx ends; a non-nil error means that p was not
+	// accepted and done is never called. Otherwise done is called exactly once,
+	// from a goroutine of the session that it must not block: with nil after the
+	// broker's confirm, or with an error that wraps ErrUnroutable, ErrRefused or
+	// ErrUnknown.
+	Publish(ctx context.Context, p *Publication, done func(error)) error
+
+	// Done is closed when the session is dead; Err then says why (nil after a
+	// Close of ours).
+	Done() <-chan struct{}
+	Err() error
+
+	// Close waits for outstanding confirms and settlements until ctx ends, then
+	// closes the connections. Deliveries that are still unsettled return to
+	// their queues.
+	Close(ctx context.Context) error
+}
+
+// Source says what to consume.
+type Source struct {
+	Queue  Queue
+	Credit int // deliveries that may be unsettled at once (AMQP prefetch); at least 1
+
+	// Settled, when not nil, is called with the number of settlements that have
+	// been written to the broker, or dropped because the consumer died. Each
+	// Settle that returned nil is counted in exactly one call. It is called from
+	// a goroutine of the consumer and must not block.
+	Settled func(n int)
+}
+
+// Consumer is one subscription to a queue: one epoch. Its deliveries can be
+// settled on it and nowhere else.
+type Consumer interface {
+	// Deliveries yields what the broker delivers. It is closed after Cancel,
+	// once everything that was already in flight to us has been read, and when
+	// the consumer dies.
+	Deliveries() <-chan *Delivery
+
+	// Settle queues the settlement of a delivery of this consumer. It never
+	// blocks. The caller settles each delivery at most once. It returns ErrStale
+	// when the consumer is dead: nothing is sent then, the broker gives the
+	// delivery to somebody else.
+	Settle(tag uint64, v Verdict) error
+
+	// Cancel tells the broker to send no more deliveries; settling goes on. It
+	// blocks until the broker has agreed or ctx ends.
+	Cancel(ctx context.Context) error
+
+	// Done is closed when the consumer is dead; Err then says why (nil after
+	// Close).
+	Done() <-chan struct{}
+	Err() error
+
+	// Close flushes the queued settlements until ctx ends and ends the
+	// subscription; what is unsettled returns to the queue.
+	Close(ctx context.Context) error
+}
+
+// Properties are the AMQP basic properties, without those that only a broker
+// sets. The zero value of a field means absent.
+type Properties struct {
+	ContentType, ContentEncoding     string
+	MessageID, CorrelationID, Type   string
+	ReplyTo, Expiration, AppID, User string
+	Timestamp                        time.Time
+	Priority                         uint8
+	Persistent                       bool
+	Headers                          map[string]any // AMQP field table; values as amqp091-go decodes them
+}
+
+// Delivery is one message that the broker has handed to a consumer. It is not
+// changed after it was received.
+type Delivery struct {
+	Properties
+	Tag                  uint64 // identifies the delivery within its Consumer; opaque
+	Queue                string
+	Exchange, RoutingKey string
+	Redelivered          bool
+	Body                 []byte
+}
+
+// Publication is a message to publish. Its fields must not be changed until its
+// done function was called.
+type Publication struct {
+	Properties
+	Exchange, RoutingKey string // Exchange "" is the default exchange: the key is a queue's name
+	Body                 []byte
+}
+
+// Verdict is what the broker shall do with a delivery.
+type Verdict uint8
+
+const (
+	Ack     Verdict = iota + 1 // done: forget it (basic.ack)
+	Requeue                    // never started: give it to somebody else (basic.nack, requeue)
+	Reject                     // drop it, or dead-letter it by the queue's own arguments (basic.reject)
+)
+
+// Declare says what a consumer does about a queue before it consumes.
+type Declare uint8
+
+const (
+	DeclareCreate  Declare = iota // create it when it is missing; a difference is ErrTopology
+	DeclareMatch                  // it must exist, with exactly these arguments
+	DeclarePassive                // it must exist, with whatever arguments
+)
+
+// Queue describes a queue and what belongs to it.
+type Queue struct {
+	Name    string
+	Declare Declare
+	Durable bool           // survives a broker restart; the exchange, if any, too
+	Args    map[string]any // x-queue-type and the like
+
+	// Exchange, when not empty, is a direct exchange to declare and to bind the
+	// queue to with its own name as the key.
+	Exchange string
+
+	// Dead, when not nil, is where dead letters of the queue go. It is declared
+	// in the same way (never for DeclarePassive, where it must exist).
+	Dead *Queue
+}
+
+var (
+	// ErrDenied: the broker refused the credentials or the virtual host.
+	// Trying again without a change of configuration does not help.
+	ErrDenied = errors.New("access refused by the broker")
+	// ErrTopology: a queue or exchange is missing or has other arguments.
+	ErrTopology = errors.New("topology mismatch")
+	// ErrStale: the consumer of that delivery is dead.
+	ErrStale = errors.New("consumer is gone")
+	// ErrUnroutable: the message reached no queue (basic.return).
+	ErrUnroutable = errors.New("unroutable")
+	// ErrRefused: the broker answered basic.nack (queue full, alarm, failure).
+	ErrRefused = errors.New("refused by the broker")
+	// ErrUnknown: the session was lost before the confirm came; the message may
+	// or may not have arrived. Publish it again with the same message id.
+	ErrUnknown = errors.New("outcome unknown: connection lost before the confirm")
+	// ErrClosed: the session was closed by us.
+	ErrClosed = errors.New("session closed")
+)
+
+// PublishAndWait publishes p and waits for the broker's answer or the end of ctx.
+// When ctx ends first the error wraps both ErrUnknown and ctx's error.
+func PublishAndWait(ctx context.Context, s Session, p *Publication) error {
+	answer := make(chan error, 1)
+	if err := s.Publish(ctx, p, func(err error) { answer <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return errors.Join(ErrUnknown, ctx.Err())
+	}
+}
