@@ -1,0 +1,182 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"time"
+
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+const (
+	snapshotTimeout = 2 * time.Second  // for Source.Tree, waiting for its turn included
+	answerTimeout   = 10 * time.Second // for writing an answer to a client that reads slowly
+	profileTimeout  = 10 * time.Minute // the same for a profile, whose length the client asks for
+	closeTimeout    = time.Second      // for requests that are being answered when Serve is told to end
+	maxHeader       = 16 << 10
+)
+
+// Source is what the server shows.
+type Source struct {
+	Version string
+	// Tree takes a snapshot of the supervision tree. It is called on a goroutine
+	// of the server, once at a time, and should read atomics only. Nil means
+	// that there is no tree yet.
+	Tree func() *supervisor.Node
+}
+
+// Serve answers on the unix socket at path until ctx ends, and then returns nil;
+// requests that are being answered get one more second. It returns an error at
+// once when it cannot listen there: ErrInUse when another instance does. log
+// may be nil.
+func Serve(ctx context.Context, path string, src Source, log *slog.Logger) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	sock, err := listen(ctx, path)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, sock, src, log)
+}
+
+func serve(ctx context.Context, sock *socket, src Source, log *slog.Logger) error {
+	defer sock.remove()
+	srv := &http.Server{
+		Handler:           newHandler(src),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       answerTimeout,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// No WriteTimeout: net/http/pprof refuses profiles that are longer. Each
+		// handler sets the deadline of its answer.
+	}
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		shut(srv)
+	})
+	log.Info("control socket open", "socket", sock.path)
+	err := srv.Serve(sock)
+	if !stop() {
+		<-closed
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("control: serve %q: %w", sock.path, err)
+}
+
+// shut lets running requests end, but not for long: a profile is no reason to
+// keep a process alive.
+func shut(srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		_ = srv.Close()
+	}
+}
+
+func newHandler(src Source) http.Handler {
+	s := &snapshots{take: src.Tree, turn: make(chan struct{}, 1)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/tree", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, s, func(n *supervisor.Node) any { return n })
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, s, func(n *supervisor.Node) any { return summary(src.Version, os.Getpid(), n) })
+	})
+	// Not pprof.Cmdline: a command line may hold a URL with a password.
+	mux.HandleFunc("GET /debug/pprof/", slow(pprof.Index))
+	mux.HandleFunc("GET /debug/pprof/profile", slow(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", slow(pprof.Trace))
+	mux.HandleFunc("GET /debug/pprof/symbol", slow(pprof.Symbol))
+	mux.HandleFunc("POST /debug/pprof/symbol", slow(pprof.Symbol)) // how the pprof tool asks for many
+	return mux
+}
+
+func slow(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTimeout))
+		h(w, r)
+	}
+}
+
+// answer writes view of a fresh snapshot, or 503 when there is none in time.
+func answer(w http.ResponseWriter, r *http.Request, s *snapshots, view func(*supervisor.Node) any) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(snapshotTimeout + answerTimeout))
+	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
+	defer cancel()
+	code, body := http.StatusOK, any(nil)
+	if n, err := s.get(ctx); err != nil {
+		code, body = http.StatusServiceUnavailable, problem{Error: err.Error()}
+	} else {
+		body = view(n)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away is no news
+}
+
+// problem is the body of an answer that is not 200.
+type problem struct {
+	Error string `json:"error"`
+}
+
+// snapshots takes one snapshot at a time, so that a Source that hangs costs
+// one goroutine and not one for each request.
+type snapshots struct {
+	take func() *supervisor.Node
+	turn chan struct{} // holds a token while take runs
+}
+
+var (
+	errNoTree  = errors.New("the tree is not there yet")
+	errTooSlow = errors.New("no snapshot of the tree in time")
+)
+
+// get blocks until there is a snapshot or ctx ends.
+func (s *snapshots) get(ctx context.Context) (*supervisor.Node, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, errTooSlow
+	}
+	taken := make(chan taken, 1)
+	go s.run(taken)
+	select {
+	case t := <-taken:
+		return t.node, t.err
+	case <-ctx.Done():
+		return nil, errTooSlow
+	}
+}
+
+type taken struct {
+	node *supervisor.Node
+	err  error
+}
+
+// run reports by defer with the error preset, so that a panic or a Goexit in
+// the Source is an answer, too.
+func (s *snapshots) run(out chan<- taken) {
+	t := taken{err: errors.New("taking the snapshot failed")}
+	defer func() {
+		if p := recover(); p != nil {
+			t = taken{err: fmt.Errorf("taking the snapshot panicked: %v", p)}
+		}
+		out <- t
+		<-s.turn
+	}()
+	if t = (taken{node: s.take()}); t.node == nil {
+		t.err = errNoTree
+	}
+}
