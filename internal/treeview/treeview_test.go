@@ -1,0 +1,93 @@
+package treeview
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"pgregory.net/rapid"
+
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// now is the moment of every golden test.
+var now = time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+
+// TestGolden renders the JSON trees in testdata. Rewrite with
+// go test ./internal/treeview -rewrite; commit a change only when you want it.
+func TestGolden(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			if d.Cmd != "render" {
+				d.Fatalf(t, "unknown command %q", d.Cmd)
+			}
+			var root *supervisor.Node
+			if err := json.Unmarshal([]byte(d.Input), &root); err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			o := Options{Version: "0.1.0", Color: d.HasArg("color")}
+			d.MaybeScanArgs(t, "width", &o.Width)
+			return strings.ReplaceAll(Render(root, now, o), "\x1b", `\e`)
+		})
+	})
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second:                   "0.0s", // clocks of two machines
+		0:                              "0.0s",
+		9990 * time.Millisecond:        "9.9s",
+		59999 * time.Millisecond:       "59s",
+		time.Minute:                    "1m",
+		time.Hour - 1:                  "59m",
+		3*time.Hour + 2*time.Minute:    "3h02m",
+		24 * time.Hour:                 "1d0h",
+		100*24*time.Hour + 5*time.Hour: "100d5h",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestAnyText: whatever the fields hold, a node is one line, nothing that a
+// terminal would obey gets out, and the columns stay where they are.
+func TestAnyText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bytes := rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 12), func(b []byte) string { return string(b) })
+		text := rapid.OneOf(rapid.StringN(0, 12, -1), bytes)
+		child := &supervisor.Node{ID: text.Draw(t, "id"), Kind: "worker", State: text.Draw(t, "state"), LastError: "LAST"}
+		root := &supervisor.Node{ID: "root", Kind: "root", State: "up", LastError: "LAST", Children: []*supervisor.Node{child}}
+		out := Render(root, now, Options{Version: text.Draw(t, "version")})
+		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+		if len(lines) != 4 {
+			t.Fatalf("got %d lines, want 4:\n%q", len(lines), out)
+		}
+		for _, line := range lines {
+			if cleaned := clean(line); strings.TrimSpace(line) != cleaned {
+				t.Fatalf("line %q has something to clean: %q", line, cleaned)
+			}
+		}
+		column := func(line string) int { return width(line[:strings.LastIndex(line, "LAST")]) }
+		for _, line := range lines[2:] {
+			if column(line) != column(lines[1]) {
+				t.Fatalf("LAST-ERROR is not aligned:\n%s", out)
+			}
+		}
+	})
+}
+
+func TestTruncate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, limit := rapid.String().Draw(t, "s"), rapid.IntRange(1, 20).Draw(t, "limit")
+		got := truncate(s, limit)
+		if width(got) > limit {
+			t.Fatalf("%q has %d cells, want at most %d", got, width(got), limit)
+		}
+		if width(s) <= limit && got != s {
+			t.Fatalf("%q fits and became %q", s, got)
+		}
+	})
+}
