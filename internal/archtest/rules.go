@@ -1,0 +1,115 @@
+package archtest
+
+// Rules describes the shape that a module must have. Directories and files are
+// named relative to the module's root, with slashes; the root is ".".
+type Rules struct {
+	Module string // the module path of the imports that are its own
+
+	Packages   map[string]Package // by directory
+	ThirdParty []ThirdParty
+
+	// Goroutines are the files that may have a go statement, each with the
+	// reason why its goroutines end and cannot take the process with them.
+	Goroutines map[string]string
+
+	NoMutex []string // directories, with all below them, that have actors and no locks
+
+	// Limits in lines for files that are not tests. P90Func is what nine of ten
+	// functions of the module must keep.
+	MaxFile, MaxFunc, P90Func int
+}
+
+// Package says what the files of one package, tests aside, may import.
+type Package struct {
+	Imports []string // packages of the module
+	StdOnly bool     // nothing of a third party, not even through Imports
+}
+
+// ThirdParty says which packages may import a module of somebody else.
+type ThirdParty struct {
+	Path     string   // module path; it covers the packages below it
+	Packages []string // directories
+	Tests    bool     // tests of any package may, too
+}
+
+// Project returns the rules of this repository: architecture.md's import rule
+// and rules for the code.
+func Project() Rules {
+	return Rules{
+		Module:     "github.com/magne-actors/magne-actors",
+		Packages:   packages(),
+		ThirdParty: thirdParty(),
+		Goroutines: goroutines(),
+		NoMutex:    []string{"actors", "supervisor"},
+		MaxFile:    400, MaxFunc: 60, P90Func: 30,
+	}
+}
+
+func packages() map[string]Package {
+	return map[string]Package{
+		".": {StdOnly: true}, // documentation
+
+		// What a user's handlers and children link.
+		"task":       {StdOnly: true},
+		"task/codec": {Imports: []string{"task"}, StdOnly: true},
+		"broker":     {StdOnly: true},
+
+		// Brokers know nothing of actors.
+		"broker/amqp":       {Imports: []string{"broker"}},
+		"broker/brokertest": {Imports: []string{"broker"}},
+
+		// The runtime. It knows brokers by their seam and codecs by task.Codec.
+		"supervisor": {Imports: []string{"internal/restart"}},
+		"actors":     {Imports: []string{"broker", "internal/credit", "internal/restart", "supervisor", "task"}},
+
+		// Pure decisions.
+		"internal/credit":  {StdOnly: true},
+		"internal/restart": {StdOnly: true},
+
+		// What is around the runtime.
+		"config":            {Imports: []string{"actors", "broker", "broker/amqp", "supervisor", "task", "task/codec"}},
+		"internal/control":  {Imports: []string{"supervisor"}},
+		"internal/treeview": {Imports: []string{"internal/control", "supervisor"}},
+		"internal/testenv":  {StdOnly: true},
+		"internal/archtest": {StdOnly: true},
+
+		// Programs.
+		"cmd/magne-actors": {Imports: []string{
+			"actors", "broker", "broker/amqp", "config", "internal/control", "internal/treeview", "supervisor", "task", "task/codec",
+		}},
+		"bench": {Imports: []string{
+			"actors", "broker", "broker/amqp", "config", "internal/testenv", "supervisor", "task", "task/codec",
+		}},
+		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
+	}
+}
+
+func thirdParty() []ThirdParty {
+	return []ThirdParty{
+		{Path: "github.com/asynkron/protoactor-go", Packages: []string{"actors", "supervisor", "supervisor/process"}},
+		{Path: "github.com/rabbitmq/amqp091-go", Packages: []string{"broker/amqp", "bench"}, Tests: true},
+		{Path: "github.com/spf13/viper", Packages: []string{"config"}},
+		{Path: "github.com/go-viper/mapstructure/v2", Packages: []string{"config"}},
+		{Path: "go.yaml.in/yaml/v3", Packages: []string{"config"}},
+		{Path: "github.com/agext/levenshtein", Packages: []string{"config"}},
+		{Path: "github.com/spf13/cobra", Packages: []string{"cmd/magne-actors"}},
+		{Path: "github.com/schollz/progressbar/v3", Packages: []string{"cmd/magne-actors"}},
+		{Path: "github.com/mattn/go-isatty", Packages: []string{"cmd/magne-actors", "bench"}},
+		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
+		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
+		{Path: "golang.org/x/sys", Packages: []string{"bench"}},
+
+		{Path: "github.com/cockroachdb/datadriven", Tests: true},
+		{Path: "github.com/google/go-cmp", Tests: true},
+		{Path: "github.com/rogpeppe/go-internal", Tests: true},
+		{Path: "github.com/santhosh-tekuri/jsonschema/v6", Tests: true},
+		{Path: "go.uber.org/goleak", Tests: true},
+		{Path: "pgregory.net/rapid", Tests: true},
+	}
+}
+
+func goroutines() map[string]string {
+	return map[string]string{
+		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
+	}
+}

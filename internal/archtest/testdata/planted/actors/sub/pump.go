@@ -1,0 +1,5 @@
+package sub
+
+func pump() {
+	go func() {}()
+}

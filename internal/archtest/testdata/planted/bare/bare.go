@@ -1,0 +1,2 @@
+// Package bare has its comment in the wrong file.
+package bare
