@@ -1,0 +1,105 @@
+package credit
+
+import "sync/atomic"
+
+// Watermark counts deliveries in flight with hysteresis: at High it pauses, and
+// it resumes when the count is down to Low.
+//
+// The count is raised by the one goroutine that takes deliveries (Wait, Add) and
+// lowered by anybody (Done). Deciding it there, before a delivery is sent on, is
+// what makes High exact: decided in the router, which sees a delivery later, the
+// depth reached 21,000 to 85,000 with High 1000 (design, protoactor.md §1.1).
+//
+// Depth and pause are one atomic word. Held in two, a settler that has seen the
+// depth at low and was preempted could end a later pause at high, and the depth
+// exceeded high by one (found by the race test; docs/adr/0008).
+type Watermark struct {
+	high, low int64
+	state     atomic.Int64 // depth<<1 | paused
+	peak      atomic.Int64
+	pauses    atomic.Int64
+	wake      chan struct{} // capacity 1; Done sends, Wait receives; never closed
+}
+
+const pausedBit = 1
+
+// NewWatermark returns a Watermark for 0 <= low < high.
+func NewWatermark(high, low int) *Watermark {
+	return &Watermark{high: int64(high), low: int64(low), wake: make(chan struct{}, 1)}
+}
+
+// Add counts one delivery and reports whether that paused the intake. Only one
+// goroutine may call it, after Wait or while Add keeps returning false.
+func (w *Watermark) Add() (paused bool) {
+	for {
+		old := w.state.Load()
+		depth, bit := old>>1+1, old&pausedBit
+		if depth >= w.high {
+			bit = pausedBit
+		}
+		if !w.state.CompareAndSwap(old, depth<<1|bit) {
+			continue
+		}
+		if depth > w.peak.Load() {
+			w.peak.Store(depth)
+		}
+		if bit > old&pausedBit {
+			w.pauses.Add(1)
+		}
+		return bit != 0
+	}
+}
+
+// Done counts n settlements. It never blocks.
+func (w *Watermark) Done(n int) {
+	for {
+		old := w.state.Load()
+		depth, bit := old>>1-int64(n), old&pausedBit
+		if depth <= w.low {
+			bit = 0
+		}
+		if !w.state.CompareAndSwap(old, depth<<1|bit) {
+			continue
+		}
+		if bit < old&pausedBit {
+			select {
+			case w.wake <- struct{}{}:
+			default:
+			}
+		}
+		return
+	}
+}
+
+// Wait blocks while the intake is paused. It returns false when one of the two
+// channels was closed first.
+func (w *Watermark) Wait(stop, dead <-chan struct{}) bool {
+	for w.Paused() {
+		select {
+		case <-w.wake: // perhaps of an earlier pause: look again
+		case <-stop:
+			return false
+		case <-dead:
+			return false
+		}
+	}
+	return true
+}
+
+// Depth is the number of deliveries in flight.
+func (w *Watermark) Depth() int64 { return w.state.Load() >> 1 }
+
+// Peak is the largest depth so far.
+func (w *Watermark) Peak() int64 { return w.peak.Load() }
+
+// Paused reports whether the intake waits for the depth to fall to Low.
+func (w *Watermark) Paused() bool { return w.state.Load()&pausedBit != 0 }
+
+// Pauses is how often the depth has reached High.
+func (w *Watermark) Pauses() int64 { return w.pauses.Load() }
+
+// High is the depth at which the intake pauses.
+func (w *Watermark) High() int64 { return w.high }
+
+// Low is the depth at which it resumes.
+func (w *Watermark) Low() int64 { return w.low }
