@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,8 +34,9 @@ const (
 
 // Backoff is how long a supervisor waits before it restarts a child.
 // The n-th restart in a row waits min(Max, Initial*Factor^(n-1)), moved by up to
-// Jitter of itself to either side; a child that lived for ResetAfter starts over.
-// The zero value restarts at once, as OTP does.
+// Jitter of itself to either side; a child that was up for ResetAfter starts over.
+// The zero value restarts at once, as OTP does. If Initial is not zero, a zero
+// Factor is 2, a zero ResetAfter 30 s, and a zero Max no limit.
 type Backoff struct {
 	Initial    time.Duration
 	Factor     float64
@@ -56,6 +58,18 @@ type Spec struct {
 	// Parallel stops the children together instead of one by one in reverse
 	// order (simple_one_for_one).
 	Parallel bool
+}
+
+func (s Strategy) String() string {
+	switch s {
+	case OneForOne:
+		return "one_for_one"
+	case OneForAll:
+		return "one_for_all"
+	case RestForOne:
+		return "rest_for_one"
+	}
+	return "strategy(" + strconv.Itoa(int(s)) + ")"
 }
 
 // Child is a child specification. Functions in it are called on the
@@ -105,6 +119,18 @@ const (
 	Abnormal               // panic, failure, failed start
 )
 
+func (r Reason) String() string {
+	switch r {
+	case Normal:
+		return "normal"
+	case Shutdown:
+		return "shutdown"
+	case Abnormal:
+		return "abnormal"
+	}
+	return "reason(" + strconv.Itoa(int(r)) + ")"
+}
+
 // Node is a snapshot of one node of the supervision tree. Its JSON form is
 // the one that `magne-actors tree -o json` prints; fields that do not apply to a
 // kind are absent.
@@ -123,6 +149,7 @@ type Node struct {
 	Settled   *int64     `json:"settled,omitempty"`
 	Abandoned *int64     `json:"abandoned,omitempty"`
 	Mailbox   *int64     `json:"mailbox,omitempty"`
+	Handled   *int64     `json:"handled,omitempty"` // messages
 	Restarts  *int64     `json:"restarts,omitempty"`
 	Since     *time.Time `json:"since,omitempty"`
 	LastError string     `json:"last_error,omitempty"`

@@ -1,0 +1,67 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+var (
+	errGoexit        = errors.New("runtime.Goexit ended the goroutine")
+	errReturnedEarly = errors.New("returned before it was told to stop")
+)
+
+// PanicError is the error of something that panicked. Its text is one line; the
+// stack of the panic is apart, for a log's own attribute.
+type PanicError struct {
+	Value any // what was given to panic
+	Stack []byte
+}
+
+// Error is "panic: " and the first line of the value.
+func (e *PanicError) Error() string { return "panic: " + firstLine(fmt.Sprint(e.Value)) }
+
+// Unwrap is the value if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ExhaustedError says that a supervisor gave up: a child needed one more restart
+// than its intensity allows within its period.
+type ExhaustedError struct {
+	Supervisor string // its id
+	Intensity  int
+	Period     time.Duration
+	Last       Exit // the exit that was one too many
+}
+
+// Error is one line.
+func (e *ExhaustedError) Error() string {
+	s := fmt.Sprintf("supervisor: %s gave up: more than %d restarts in %v; last %s", e.Supervisor, e.Intensity, e.Period, e.Last.ID)
+	if e.Last.Err == nil {
+		return s + " " + e.Last.Reason.String()
+	}
+	return s + ": " + e.Last.Err.Error()
+}
+
+// Unwrap is the error of the last exit: of a supervisor whose own child was
+// exhausted, that one's ExhaustedError.
+func (e *ExhaustedError) Unwrap() error { return e.Last.Err }
+
+// caught turns what recover returned in a deferred function into an error. It
+// must be called from that function, or else the stack is not the panic's; nil
+// stands for runtime.Goexit, so call it only when the function did not return.
+func caught(value any) error {
+	if value == nil {
+		return errGoexit
+	}
+	return &PanicError{Value: value, Stack: debug.Stack()}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -1,0 +1,189 @@
+package supervisor
+
+import (
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// incarnation is one run of a child. Its supervisor and its hook share it.
+type incarnation struct {
+	node  *node
+	gen   int
+	index int       // of the child in its supervisor
+	name  string    // of the actor: the child's id and the generation
+	tell  func(any) // tells the supervisor childUp, childEnding or childDown; never blocks
+
+	supervisor bool // it says itself when it is up
+	drains     bool // it stops by Drain and Quit; set before it is started
+
+	phase atomic.Int32 // inc...
+	asked atomic.Bool  // the supervisor has asked it to stop
+}
+
+const (
+	incLive int32 = iota
+	incDown
+	incAbandoned
+)
+
+// abandon reports whether the incarnation was still live.
+func (inc *incarnation) abandon() bool {
+	if !inc.phase.CompareAndSwap(incLive, incAbandoned) {
+		return false
+	}
+	inc.node.abandoned.Add(1)
+	return true
+}
+
+// What a hook tells the supervisor of its actor.
+type (
+	childUp     struct{ inc *incarnation }
+	childEnding struct {
+		inc  *incarnation
+		exit Exit
+	}
+	childDown struct {
+		inc  *incarnation
+		exit Exit
+	}
+)
+
+// mailbox is protoactor's unbounded mailbox with a hook between it and the
+// actor. A supervisor's children have no protoactor parent, because protoactor
+// stops children in parallel and waits for each without limit; the hook sees
+// what a parent would.
+type mailbox struct {
+	actor.Mailbox
+	system *actor.ActorSystem
+	inc    *incarnation
+}
+
+// RegisterHandlers is called once, when the actor is spawned.
+func (b *mailbox) RegisterHandlers(inner actor.MessageInvoker, d actor.Dispatcher) {
+	b.Mailbox.RegisterHandlers(&hook{inner: inner, system: b.system, inc: b.inc}, d)
+}
+
+// hook runs on the goroutine of the actor's mailbox, and so do all its fields.
+// It turns whatever way an actor ends into one childDown, after the actor has
+// handled Stopping and Stopped.
+type hook struct {
+	inner  actor.MessageInvoker
+	system *actor.ActorSystem
+	inc    *incarnation
+	dead   bool // it failed: what is queued is dropped
+	ending bool // Stop has been passed on
+	broken bool // it failed in Stopping or Stopped, so that protoactor did not finish
+	down   bool // childDown was told
+	exit   Exit
+}
+
+// InvokeUserMessage is the way of every message to the actor, so it reads no
+// clock and allocates nothing.
+func (h *hook) InvokeUserMessage(m any) {
+	if h.dead {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			h.failed(caught(recover()), m)
+		}
+	}()
+	h.inner.InvokeUserMessage(m)
+	returned = true
+	h.inc.node.handled.Add(1)
+}
+
+// InvokeSystemMessage follows the actor's life.
+func (h *hook) InvokeSystemMessage(m any) {
+	switch m := m.(type) {
+	case *actor.Started:
+		h.pass(m)
+		if !h.ending && !h.inc.supervisor {
+			h.inc.tell(childUp{h.inc})
+		}
+	case *actor.Stop:
+		h.stop(Exit{})
+	case *quit:
+		h.stop(m.exit)
+	case *Drain:
+		h.InvokeUserMessage(m)
+	default:
+		defer h.checkDown() // after Terminated of the actor's own children
+		h.pass(m)
+	}
+}
+
+// EscalateFailure is for what got past the hook's own recover, which is nothing.
+func (h *hook) EscalateFailure(reason, m any) { h.failed(caught(reason), m) }
+
+// pass passes a system message on.
+func (h *hook) pass(m any) {
+	returned := false
+	defer func() {
+		if !returned {
+			h.failed(caught(recover()), m)
+		}
+	}()
+	h.inner.InvokeSystemMessage(m)
+	returned = true
+}
+
+// stop ends the actor, for the reason that exit gives unless it was asked to.
+func (h *hook) stop(exit Exit) {
+	if h.ending {
+		return
+	}
+	h.exit = exit
+	if !h.inc.asked.Load() {
+		h.inc.tell(childEnding{h.inc, exit})
+	}
+	h.finish()
+}
+
+// failed is called in a deferred function after a panic or a runtime.Goexit. In
+// the latter case the goroutine ends when it returns and the mailbox is stuck
+// for ever, so everything has to happen in here.
+func (h *hook) failed(err error, m any) {
+	if h.ending {
+		h.broken = true
+		if h.exit.Err == nil {
+			h.exit = Exit{Reason: Abnormal, Err: err, Message: actor.UnwrapEnvelopeMessage(m)}
+		}
+		return
+	}
+	h.dead = true
+	h.stop(Exit{Reason: Abnormal, Err: err, Message: actor.UnwrapEnvelopeMessage(m)})
+}
+
+// finish has the actor handle Stopping and, unless it waits for children of its
+// own, Stopped.
+func (h *hook) finish() {
+	h.ending = true
+	defer h.checkDown() // deferred, because Stopping may call Goexit
+	h.pass(&actor.Stop{})
+}
+
+// checkDown tells childDown once protoactor is done with the actor: it removes
+// an actor from its registry just before Stopped.
+func (h *hook) checkDown() {
+	if !h.ending || h.down {
+		return
+	}
+	if _, found := h.system.ProcessRegistry.GetLocal(h.inc.name); found {
+		if !h.broken {
+			return
+		}
+		h.system.ProcessRegistry.Remove(h.system.NewLocalPID(h.inc.name))
+	}
+	h.down = true
+	if h.exit.Err == nil && h.inc.asked.Load() {
+		h.exit.Reason = Shutdown
+	}
+	if !h.inc.phase.CompareAndSwap(incLive, incDown) {
+		h.inc.node.ended(h.inc.gen)
+		return
+	}
+	h.inc.tell(childDown{h.inc, h.exit})
+}
