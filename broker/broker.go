@@ -142,8 +142,9 @@ type Queue struct {
 	Args    map[string]any // x-queue-type and the like
 
 	// Exchange, when not empty, is a direct exchange to declare and to bind the
-	// queue to with its own name as the key.
+	// queue to with Key, or with its own name where Key is empty.
 	Exchange string
+	Key      string
 
 	// Dead, when not nil, is where dead letters of the queue go. It is declared
 	// in the same way (never for DeclarePassive, where it must exist).
