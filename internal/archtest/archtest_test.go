@@ -3,6 +3,7 @@ package archtest
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,40 @@ func TestStdOnlyTable(t *testing.T) {
 	want := []Violation{{Where: "a/doc.go:4", What: "a links the standard library only and b does not"}}
 	if diff := cmp.Diff(want, violations); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	sizes, err := Sizes(filepath.Join("testdata", "planted"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Size{
+		{Package: "core", Files: 1, Lines: 32, TestLines: 18, MaxFile: 32, FuncP50: 5, FuncP90: 9, MaxFunc: 9},
+		{Package: "stray", Files: 1, Lines: 2, MaxFile: 2},
+	}
+	for _, w := range want {
+		i := slices.IndexFunc(sizes, func(s Size) bool { return s.Package == w.Package })
+		if i < 0 {
+			t.Errorf("no size of %s", w.Package)
+		} else if diff := cmp.Diff(w, sizes[i]); diff != "" {
+			t.Errorf("size of %s (-want +got):\n%s", w.Package, diff)
+		}
+	}
+	if last := sizes[len(sizes)-1]; last.Package != "total" || last.MaxFunc != 9 {
+		t.Errorf("total: %+v", last)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	values := []int{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}
+	for p, want := range map[int]int{1: 1, 50: 5, 90: 9, 91: 10, 100: 10} {
+		if got := percentile(values, p); got != want {
+			t.Errorf("percentile(1..10, %d) = %d, want %d", p, got, want)
+		}
+	}
+	if got := percentile(nil, 90); got != 0 {
+		t.Errorf("percentile of nothing = %d, want 0", got)
 	}
 }
 

@@ -3,7 +3,6 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
-	"go/token"
 	"maps"
 	"slices"
 	"strings"
@@ -176,33 +175,19 @@ func (c *checker) fileSize(f *file) {
 
 // funcSize checks each function, and nine of ten of them against P90Func.
 func (c *checker) funcSize() {
-	var sizes []int
+	var lines []int
 	for _, f := range c.files {
-		if f.test || ast.IsGenerated(f.ast) {
-			continue
-		}
-		for _, d := range f.ast.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok {
-				continue
-			}
-			n := c.lineOf(fn.End()) - c.lineOf(fn.Pos()) + 1
-			sizes = append(sizes, n)
-			if n > c.rules.MaxFunc {
-				c.report(c.at(f, fn.Pos()), "%s has %d lines, more than %d: split it", fn.Name.Name, n, c.rules.MaxFunc)
+		for _, fn := range c.funcs(f) {
+			lines = append(lines, fn.lines)
+			if fn.lines > c.rules.MaxFunc {
+				c.report(c.at(f, fn.decl.Pos()), "%s has %d lines, more than %d: split it", fn.decl.Name.Name, fn.lines, c.rules.MaxFunc)
 			}
 		}
 	}
-	slices.Sort(sizes)
-	if len(sizes) == 0 {
-		return
-	}
-	if p90 := sizes[(len(sizes)-1)*9/10]; p90 > c.rules.P90Func {
+	if p90 := percentile(lines, 90); p90 > c.rules.P90Func {
 		c.report(".", "nine of ten functions have at most %d lines, should be %d: the longest ones need splitting", p90, c.rules.P90Func)
 	}
 }
-
-func (c *checker) lineOf(p token.Pos) int { return c.fset.Position(p).Line }
 
 // documentation wants a doc.go from each package, and an Example from each that
 // exports something. Programs are exempt.

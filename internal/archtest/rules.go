@@ -80,6 +80,8 @@ func packages() map[string]Package {
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "config", "internal/testenv", "supervisor", "task", "task/codec",
 		}},
+		"scripts/node":   {Imports: []string{"internal/testenv"}},
+		"scripts/stat":   {Imports: []string{"internal/archtest"}},
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
 	}
 }
@@ -110,6 +112,7 @@ func thirdParty() []ThirdParty {
 
 func goroutines() map[string]string {
 	return map[string]string{
+		"scripts/node/main.go":       "waits for the end of standard input; ends with the process at the latest",
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 	}
 }

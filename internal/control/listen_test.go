@@ -121,13 +121,13 @@ func TestOneOfMany(t *testing.T) {
 	}
 	wg.Wait()
 	close(won)
-	n := 0
+	var winners []*socket
 	for s := range won {
-		n++
-		defer s.remove()
+		winners = append(winners, s)
+		t.Cleanup(s.remove)
 	}
-	if n != 1 {
-		t.Fatalf("%d instances got the socket, want 1", n)
+	if len(winners) != 1 {
+		t.Fatalf("%d instances got the socket, want 1", len(winners))
 	}
 	if err := Check(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("the winner cannot be reached: %v", err)
@@ -188,7 +188,7 @@ func TestRefusedPaths(t *testing.T) {
 }
 
 func TestLongestPath(t *testing.T) {
-	dir, err := os.MkdirTemp("", "m") // t.TempDir's names leave little room
+	dir, err := os.MkdirTemp("", "m") //nolint:usetesting // t.TempDir's names leave little room
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func serve(ctx context.Context, sock *socket, src Source, log *slog.Logger) erro
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		shut(srv)
+		shut(context.WithoutCancel(ctx), srv)
 	})
 	log.Info("control socket open", "socket", sock.path)
 	err := srv.Serve(sock)
@@ -76,8 +76,8 @@ func serve(ctx context.Context, sock *socket, src Source, log *slog.Logger) erro
 
 // shut lets running requests end, but not for long: a profile is no reason to
 // keep a process alive.
-func shut(srv *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+func shut(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {
 		_ = srv.Close()
@@ -114,11 +114,12 @@ func answer(w http.ResponseWriter, r *http.Request, s *snapshots, view func(*sup
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(snapshotTimeout + answerTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
 	defer cancel()
-	code, body := http.StatusOK, any(nil)
+	code := http.StatusServiceUnavailable
+	var body any
 	if n, err := s.get(ctx); err != nil {
-		code, body = http.StatusServiceUnavailable, problem{Error: err.Error()}
+		body = problem{Error: err.Error()}
 	} else {
-		body = view(n)
+		code, body = http.StatusOK, view(n)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -23,16 +23,14 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-func num(n int64) *int64 { return &n }
-
 func sampleTree() *supervisor.Node {
 	return &supervisor.Node{
-		ID: "root", Kind: "root", State: "up", Restarts: num(1),
+		ID: "root", Kind: "root", State: "up", Restarts: new(int64(1)),
 		Children: []*supervisor.Node{
-			{ID: "router:mail", Kind: "router", State: "paused", InFlight: num(10), Settled: num(90), Children: []*supervisor.Node{}},
-			{ID: "pool:mail", Kind: "pool", State: "up", Running: num(7), Children: []*supervisor.Node{
-				{ID: "mail/1", Kind: "worker", State: "up", Running: num(7), Children: []*supervisor.Node{}},
-				{ID: "mail/2", Kind: "worker", State: "backoff", Running: num(0), Restarts: num(3), LastError: "boom", Children: []*supervisor.Node{}},
+			{ID: "router:mail", Kind: "router", State: "paused", InFlight: new(int64(10)), Settled: new(int64(90)), Children: []*supervisor.Node{}},
+			{ID: "pool:mail", Kind: "pool", State: "up", Running: new(int64(7)), Children: []*supervisor.Node{
+				{ID: "mail/1", Kind: "worker", State: "up", Running: new(int64(7)), Children: []*supervisor.Node{}},
+				{ID: "mail/2", Kind: "worker", State: "backoff", Running: new(int64(0)), Restarts: new(int64(3)), LastError: "boom", Children: []*supervisor.Node{}},
 			}},
 		},
 	}

@@ -1,0 +1,76 @@
+# Everything a developer runs. `make` alone lists the targets.
+# Needs Go and a shell; what else is missing (RabbitMQ, python3-pika, gcc for the
+# race detector) scripts/install-deps.sh installs on Debian.
+
+GO        ?= go
+TOOL      := $(GO) tool -modfile=tools/go.mod
+TESTFLAGS ?=
+FUZZTIME  ?= 20s
+COUNT     ?= 6
+N         ?= 2000
+BUILD     := .build
+
+.DEFAULT_GOAL := help
+.PHONY: help check fmt vet fix lint deps test race test-chaos fuzz bench-smoke bench demo stat build release clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":[^#]*## "} /^[a-z-]+:[^#]*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: lint race ## what every change must pass: format, vet, go fix, linters, tests under -race
+
+fmt: ## rewrite the files as gofumpt wants them
+	$(TOOL) gofumpt -w .
+
+vet:
+	$(GO) vet ./...
+
+fix: ## rewrite the files as `go fix` wants them
+	$(GO) fix ./...
+
+lint: vet ## formatters and linters alone, nothing is rewritten
+	@out=$$($(TOOL) gofumpt -l .); [ -z "$$out" ] || { echo "make fmt would change:"; echo "$$out"; exit 1; }
+	@out=$$($(GO) fix -diff ./... 2>&1) && [ -z "$$out" ] || { echo "make fix would change:"; echo "$$out"; exit 1; }
+	$(TOOL) golangci-lint run
+
+deps:
+	@scripts/install-deps.sh
+
+test: deps ## all tests against a private RabbitMQ; installs what is missing
+	$(GO) test $(TESTFLAGS) ./...
+
+race: ## all tests under the race detector
+	@scripts/install-deps.sh --race
+	$(GO) test -race $(TESTFLAGS) ./...
+
+test-chaos: ## the chaos tests alone, under the race detector, three times
+	@scripts/install-deps.sh --race
+	$(GO) test -race -count=3 -run Chaos -v $(TESTFLAGS) ./...
+
+fuzz: ## each fuzz test for FUZZTIME (20s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench-smoke: deps ## every benchmark once, so that they keep working
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	$(GO) run ./bench noop -n $(N) -vs raw
+
+bench: deps ## micro benchmarks COUNT times (6) through benchstat, then noop and latency against the raw client
+	@mkdir -p $(BUILD)
+	$(GO) test -run '^$$' -bench . -count $(COUNT) ./... | tee $(BUILD)/micro.txt
+	$(TOOL) benchstat $(wildcard bench/results/micro.txt) $(BUILD)/micro.txt
+	$(GO) run ./bench noop -vs raw
+	$(GO) run ./bench latency -vs raw
+
+demo: ## a private RabbitMQ, the latency example with N tasks (2000), its progress and its tree
+	@N=$(N) scripts/demo.sh
+
+stat: ## size of each package against the budget
+	@$(GO) run ./scripts/stat
+
+build: ## the binary, in .build
+	$(GO) build -trimpath -o $(BUILD)/ ./cmd/magne-actors
+
+release: ## archives and checksums for VERSION in dist (VERSION=0.1.0)
+	@scripts/release.sh "$(VERSION)"
+
+clean: ## remove what the targets above made
+	rm -rf $(BUILD) dist
