@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -150,6 +151,9 @@ type Queue struct {
 	// in the same way (never for DeclarePassive, where it must exist).
 	Dead *Queue
 }
+
+// BindingKey returns the routing key that leads from q.Exchange to q.
+func (q *Queue) BindingKey() string { return cmp.Or(q.Key, q.Name) }
 
 var (
 	// ErrDenied: the broker refused the credentials or the virtual host.

@@ -1,0 +1,272 @@
+package amqp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+const (
+	maxLanes    = 128
+	maxPrefetch = 65535 // of one channel: 16 bits
+	// laneShift splits a Delivery.Tag: the lane above, AMQP's delivery tag below.
+	laneShift = 56
+)
+
+// consumer is one subscription, spread over lanes.
+type consumer struct {
+	s       *session
+	queue   string
+	lanes   []*lane
+	out     chan *broker.Delivery // closed by the goroutine that waits for the pumps
+	settler *settler
+	pumps   sync.WaitGroup
+
+	started chan struct{} // closed at the end of start: the lanes are all there
+	done    chan struct{}
+
+	mu        sync.Mutex
+	err       error
+	dead      bool
+	cancelled chan struct{} // made by the first Cancel; closed with the broker's answer
+	cancelErr error         // written before cancelled is closed
+}
+
+// lane is one AMQP channel of a consumer and its share of the window.
+type lane struct {
+	ch       *amqp091.Channel
+	prefetch int
+	tag      string // consumer tag
+	in       <-chan amqp091.Delivery
+	closed   chan *amqp091.Error // capacity 1
+	cancels  chan string         // capacity 1
+	last     atomic.Uint64       // newest delivery tag
+
+	// Of the settler's goroutine.
+	window *window
+	broken bool // an ack failed: the channel is closed
+	dirty  bool // in settler.dirty
+}
+
+var _ broker.Consumer = (*consumer)(nil)
+
+// spread divides a window of credit deliveries among as few channels as the span
+// allows, as evenly as possible. The sum is credit.
+func spread(credit, span int) []int {
+	n := min((credit+span-1)/span, maxLanes)
+	shares := make([]int, n)
+	for i := range shares {
+		shares[i] = credit / n
+		if i < credit%n {
+			shares[i]++
+		}
+	}
+	return shares
+}
+
+func newConsumer(s *session, src broker.Source) *consumer {
+	c := &consumer{
+		s: s, queue: src.Queue.Name,
+		// The whole window fits, so that the pumps never wait for the reader.
+		out:  make(chan *broker.Delivery, src.Credit),
+		started: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	for _, prefetch := range spread(src.Credit, s.d.ChannelSpan) {
+		c.lanes = append(c.lanes, &lane{prefetch: prefetch, window: newWindow(prefetch)})
+	}
+	c.settler = newSettler(c.lanes, src.Settled)
+	return c
+}
+
+// start subscribes on every lane. After an error the caller abandons c.
+func (c *consumer) start() error {
+	defer close(c.started)
+	if err := c.s.enlist(c); err != nil {
+		return fmt.Errorf("amqp: consume %q: %w", c.queue, err)
+	}
+	c.s.wg.Go(func() { c.settler.run(c.done) })
+	// Until all lanes are there, out must not be closed.
+	c.pumps.Add(1)
+	defer c.pumps.Done()
+	c.s.wg.Go(func() {
+		c.pumps.Wait()
+		close(c.out)
+	})
+	for i, l := range c.lanes {
+		select {
+		case <-c.done:
+			return fmt.Errorf("amqp: consume %q: died while it started: %w", c.queue, cmp.Or(c.Err(), broker.ErrClosed))
+		default:
+		}
+		if err := l.open(c.s.link, fmt.Sprintf("%s-%d", c.s.d.ConnectionName, i), c.queue); err != nil {
+			return classify(fmt.Sprintf("consume %q", c.queue), err)
+		}
+		c.pumps.Go(func() { c.pump(l, uint64(i)) })
+		c.s.wg.Go(func() { c.watch(l) })
+	}
+	return nil
+}
+
+func (l *lane) open(conn *link, tag, queue string) error {
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	l.ch, l.tag = ch, tag
+	l.closed = ch.NotifyClose(make(chan *amqp091.Error, 1))
+	l.cancels = ch.NotifyCancel(make(chan string, 1))
+	if err := ch.Qos(l.prefetch, 0, false); err != nil {
+		return err
+	}
+	l.in, err = ch.Consume(queue, tag, false, false, false, false, nil)
+	return err
+}
+
+// pump hands on what one lane receives.
+func (c *consumer) pump(l *lane, index uint64) {
+	for d := range l.in {
+		l.last.Store(d.DeliveryTag)
+		out := fromDelivery(&d, index<<laneShift|d.DeliveryTag, c.queue)
+		select {
+		case c.out <- out: // there is room: the broker keeps to the window
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// watch waits for the end of one lane, and ends the others with it. A deleted
+// queue shows as a cancel only: the channel stays open.
+func (c *consumer) watch(l *lane) {
+	select {
+	case said := <-l.closed:
+		if said != nil {
+			c.die(fmt.Errorf("amqp: consume %q: channel closed by the broker: %s", c.queue, tell(said)))
+		} else {
+			c.die(fmt.Errorf("amqp: consume %q: channel closed", c.queue))
+		}
+	case _, ok := <-l.cancels:
+		if ok {
+			c.die(fmt.Errorf("amqp: consume %q: cancelled by the broker: the queue was deleted or its node is down", c.queue))
+			return
+		}
+		// Closed with the channel; closed says why.
+		if said := <-l.closed; said != nil {
+			c.die(fmt.Errorf("amqp: consume %q: channel closed by the broker: %s", c.queue, tell(said)))
+		}
+	case <-c.done:
+	}
+}
+
+// die ends the consumer; cause is nil when we end it. Only the first call counts.
+// What is unsettled returns to the queue with the end of the channels, which is
+// left to a goroutine: it needs the broker's answers.
+func (c *consumer) die(cause error) {
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return
+	}
+	c.dead, c.err = true, cause
+	c.settler.stop()
+	close(c.done)
+	c.s.wg.Go(c.closeLanes)
+	c.mu.Unlock()
+	c.s.forget(c)
+}
+
+// abandon ends a consumer that nobody has got yet.
+func (c *consumer) abandon() { c.die(broker.ErrClosed) }
+
+// closeLanes closes the channels; that of a dead connection are closed already.
+func (c *consumer) closeLanes() {
+	<-c.started
+	_ = c.onLanes(func(l *lane) error { return l.ch.Close() })
+}
+
+// onLanes runs f for all open lanes at once: each is a round trip.
+func (c *consumer) onLanes(f func(*lane) error) error {
+	errs := make([]error, len(c.lanes))
+	var wg sync.WaitGroup
+	for i, l := range c.lanes {
+		if l.ch != nil {
+			wg.Go(func() { errs[i] = f(l) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Deliveries implements [broker.Consumer].
+func (c *consumer) Deliveries() <-chan *broker.Delivery { return c.out }
+
+// Settle implements [broker.Consumer].
+func (c *consumer) Settle(tag uint64, v broker.Verdict) error {
+	i, number := tag>>laneShift, tag&(1<<laneShift-1)
+	if i >= uint64(len(c.lanes)) || number == 0 || number > c.lanes[i].last.Load() {
+		return fmt.Errorf("amqp: settle: %#x is not a delivery of this consumer", tag)
+	}
+	if v < broker.Ack || v > broker.Reject {
+		return fmt.Errorf("amqp: settle: unknown verdict %d", v)
+	}
+	return c.settler.add(settlement{lane: int(i), tag: number, verdict: v})
+}
+
+// Cancel implements [broker.Consumer].
+func (c *consumer) Cancel(ctx context.Context) error {
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return fmt.Errorf("amqp: cancel %q: %w", c.queue, broker.ErrStale)
+	}
+	if c.cancelled == nil {
+		c.cancelled = make(chan struct{})
+		c.s.wg.Go(func() {
+			defer close(c.cancelled)
+			c.cancelErr = c.onLanes(func(l *lane) error { return l.ch.Cancel(l.tag, false) })
+		})
+	}
+	c.mu.Unlock()
+	select {
+	case <-c.cancelled:
+		if c.cancelErr != nil {
+			return fmt.Errorf("amqp: cancel %q: %w", c.queue, c.cancelErr)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("amqp: cancel %q: %w", c.queue, ctx.Err())
+	}
+}
+
+// Done implements [broker.Consumer].
+func (c *consumer) Done() <-chan struct{} { return c.done }
+
+// Err implements [broker.Consumer].
+func (c *consumer) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close implements [broker.Consumer].
+func (c *consumer) Close(ctx context.Context) error {
+	err := c.flush(ctx)
+	c.die(nil)
+	return err
+}
+
+// flush writes all settlements that were queued before.
+func (c *consumer) flush(ctx context.Context) error {
+	if err := c.settler.flush(ctx); err != nil {
+		return fmt.Errorf("amqp: flush the settlements of %q: %w", c.queue, err)
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package amqp
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// Dialer opens sessions to RabbitMQ 3.10 or later, or to another broker that
+// speaks AMQP 0-9-1 with RabbitMQ's extensions. Only URL is required. It may be
+// used by several goroutines, and must not be changed meanwhile.
+type Dialer struct {
+	// URL is amqp://user:password@host:port/vhost, or amqps:// for TLS. Special
+	// characters are percent-encoded. It is never shown in an error or a log.
+	URL string
+	// ConnectionName is what the broker's tools show for our connections, with
+	// "consume" or "publish" appended. Default: the program's name and pid.
+	ConnectionName string
+	// Heartbeat is how often either side shows that it lives; a peer that is
+	// silent for one and a half times as long is dead. Whole seconds.
+	// Default: 10 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long the broker may take no byte from us before the
+	// connection is given up. Default: Heartbeat.
+	WriteTimeout time.Duration
+	// TLS configures amqps. Default: what the query of URL says (cacertfile,
+	// certfile, keyfile), the system's authorities, TLS 1.2 or later.
+	TLS *tls.Config
+	// ChannelSpan is how many unsettled deliveries one AMQP channel carries; a
+	// larger window is spread over several channels, at most 128. RabbitMQ walks
+	// the list of a channel's unsettled deliveries on every ack that is out of
+	// order, so one long list makes it slow. Default: 1000.
+	ChannelSpan int
+	// PublishWindow is how many publications may wait for the broker's confirm at
+	// once. Default: 1000.
+	PublishWindow int
+	// Logger gets what is neither an error nor visible elsewhere. Default: none.
+	Logger *slog.Logger
+}
+
+var _ broker.Dialer = Dialer{}
+
+// oldest is the first release of RabbitMQ that is supported.
+var oldest = [2]int{3, 10}
+
+func (d Dialer) withDefaults() Dialer {
+	d.ConnectionName = cmp.Or(d.ConnectionName, fmt.Sprintf("%s[%d]", filepath.Base(os.Args[0]), os.Getpid()))
+	d.Heartbeat = cmp.Or(d.Heartbeat, 10*time.Second)
+	d.WriteTimeout = cmp.Or(d.WriteTimeout, d.Heartbeat)
+	d.ChannelSpan = cmp.Or(d.ChannelSpan, 1000)
+	d.PublishWindow = cmp.Or(d.PublishWindow, 1000)
+	d.Logger = cmp.Or(d.Logger, slog.New(slog.DiscardHandler))
+	return d
+}
+
+// validate reports all that is wrong with the options.
+func (d Dialer) validate() error {
+	var errs []error
+	check := func(ok bool, text string) {
+		if !ok {
+			errs = append(errs, errors.New("amqp: "+text))
+		}
+	}
+	check(d.Heartbeat >= time.Second, "Heartbeat must be at least 1 s")
+	check(d.WriteTimeout > 0, "WriteTimeout must be positive")
+	check(d.ChannelSpan > 0, "ChannelSpan must be positive")
+	check(d.PublishWindow > 0, "PublishWindow must be positive")
+	if _, err := amqp091.ParseURI(d.URL); err != nil {
+		// The parser's text quotes the URL, password and all.
+		check(false, "the broker URL is not valid: it must look like amqp://user:password@host:5672/vhost, special characters percent-encoded")
+	}
+	return errors.Join(errs...)
+}
+
+// Dial implements [broker.Dialer]. It opens the connection for consuming; that
+// for publishing is opened by the first Publish.
+//
+// A broker that closes the socket during the login, as RabbitMQ does some
+// seconds after a wrong password, is asked a second time: when it does so again,
+// the error wraps [broker.ErrDenied].
+func (d Dialer) Dial(ctx context.Context) (broker.Session, error) {
+	d = d.withDefaults()
+	if err := d.validate(); err != nil {
+		return nil, err
+	}
+	l, err := d.connect(ctx, "consume")
+	if errors.Is(err, errSilence) && ctx.Err() == nil {
+		l, err = d.connect(ctx, "consume")
+		if errors.Is(err, errSilence) {
+			err = fmt.Errorf("%w: %w", broker.ErrDenied, err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("amqp: connect to %s: %w", d.where(), err)
+	}
+	return newSession(d, l), nil
+}
+
+// errSilence: the broker ended the connection during the login and did not say
+// why.
+var errSilence = errors.New("the broker closed the connection during the login (wrong user or password?)")
+
+// where names the broker without user and password.
+func (d Dialer) where() string {
+	u, err := amqp091.ParseURI(d.URL)
+	if err != nil {
+		return "the broker"
+	}
+	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) + " vhost " + strconv.Quote(u.Vhost)
+}
+
+// link is one connection and the socket below it.
+type link struct {
+	*amqp091.Connection
+	wire   *coalescer
+	closed chan *amqp091.Error // from amqp091-go, capacity 1; closed by it
+}
+
+// connect opens one connection for role. It blocks until the handshake is done,
+// ctx ends or 30 s have passed.
+func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var (
+		wire    *coalescer
+		release func() bool
+	)
+	config := amqp091.Config{
+		Heartbeat:       d.Heartbeat,
+		TLSClientConfig: d.TLS.Clone(), // the library sets the server name in it
+		// A table of our own for every dial: the library writes to it.
+		Properties: amqp091.Table{
+			"product":         "magne-actors",
+			"connection_name": d.ConnectionName + " " + role,
+		},
+		Dial: func(network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			wire = newCoalescer(c, d.WriteTimeout)
+			// The library has no context: what ends its handshake is the end of
+			// the socket.
+			release = context.AfterFunc(ctx, wire.abort)
+			return wire, nil
+		},
+	}
+	conn, err := amqp091.DialConfig(d.URL, config)
+	if release != nil && !release() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = supported(conn.Properties)
+	}
+	if err != nil {
+		if wire != nil {
+			wire.abort()
+		}
+		return nil, dialError(ctx, err)
+	}
+	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
+	return &link{Connection: conn, wire: wire, closed: closed}, nil
+}
+
+// dialError gives a failed handshake its meaning.
+func dialError(ctx context.Context, err error) error {
+	reply, isReply := errors.AsType[*amqp091.Error](err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isDenied(err):
+		return fmt.Errorf("%w: %s", broker.ErrDenied, tell(err))
+	case isReply && !reply.Server && reply.Code == amqp091.AccessRefused:
+		return errSilence
+	}
+	return err
+}
+
+// supported refuses a RabbitMQ that is too old. Other products are taken at
+// their word.
+func supported(server amqp091.Table) error {
+	product, _ := server["product"].(string)
+	version, _ := server["version"].(string)
+	if product != "RabbitMQ" {
+		return nil
+	}
+	var have [2]int
+	for i, part := range strings.SplitN(version, ".", 3) {
+		if i < len(have) {
+			have[i], _ = strconv.Atoi(part) // what is not a number is older than all
+		}
+	}
+	if slices.Compare(have[:], oldest[:]) < 0 {
+		return fmt.Errorf("RabbitMQ %q is too old, need %d.%d or later", version, oldest[0], oldest[1])
+	}
+	return nil
+}
+
+// close ends the connection in good order within some two seconds, or at once
+// when ctx ends.
+func (l *link) close(ctx context.Context) {
+	const patience = 2 * time.Second
+	l.wire.setPatient(false)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		// An error means that it is closed already. Close would never time out.
+		l.CloseDeadline(time.Now().Add(patience))
+	}()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-closed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	l.wire.abort()
+}
+
+// cause returns why the link died, given what amqp091-go said about it. It is
+// nil when it said nothing: then it was closed by us.
+func (l *link) cause(said *amqp091.Error) error {
+	if err := l.wire.failure(); err != nil {
+		return fmt.Errorf("amqp: connection lost: %w", err)
+	}
+	if said == nil {
+		return nil
+	}
+	return fmt.Errorf("amqp: connection lost: %s", tell(said))
+}

@@ -1,0 +1,235 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// session is one connection for consuming, and one for publishing once there was
+// something to publish. It is never repaired: see the package comment.
+type session struct {
+	d    Dialer
+	link *link // for consuming and declaring
+	pub  *publisher
+
+	done chan struct{}
+	wg   sync.WaitGroup // goroutines of the session and its consumers
+
+	mu        sync.Mutex
+	err       error
+	closing   bool // Close was called
+	dead      bool
+	consumers map[*consumer]struct{}
+}
+
+var _ broker.Session = (*session)(nil)
+
+func newSession(d Dialer, l *link) *session {
+	s := &session{d: d, link: l, done: make(chan struct{}), consumers: map[*consumer]struct{}{}}
+	s.pub = newPublisher(s)
+	s.wg.Go(func() {
+		said := <-l.closed
+		s.die(l.cause(said))
+	})
+	return s
+}
+
+// die ends the session and everything of it. Only the first call counts.
+func (s *session) die(cause error) {
+	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return
+	}
+	s.dead = true
+	if !s.closing {
+		s.err = cause
+		if cause == nil {
+			s.err = errors.New("amqp: connection lost")
+		}
+	}
+	err, consumers := s.err, s.consumers
+	s.consumers = nil
+	s.mu.Unlock()
+
+	for c := range consumers {
+		c.die(err)
+	}
+	s.link.wire.abort()
+	s.pub.die()
+	close(s.done)
+}
+
+// Done implements [broker.Session].
+func (s *session) Done() <-chan struct{} { return s.done }
+
+// Err implements [broker.Session].
+func (s *session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// usable returns why nothing can be started on the session any more.
+func (s *session) usable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usableLocked()
+}
+
+// spawn runs f in a goroutine of the session, while it lives.
+func (s *session) spawn(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usableLocked(); err != nil {
+		return err
+	}
+	s.wg.Go(f)
+	return nil
+}
+
+func (s *session) usableLocked() error {
+	switch {
+	case s.closing:
+		return broker.ErrClosed
+	case s.dead:
+		return s.err
+	}
+	return nil
+}
+
+// enlist makes c die with the session.
+func (s *session) enlist(c *consumer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usableLocked(); err != nil {
+		return err
+	}
+	s.consumers[c] = struct{}{}
+	return nil
+}
+
+func (s *session) forget(c *consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.consumers, c)
+}
+
+// Close implements [broker.Session]. When ctx ends first it returns an error
+// that says what was cut off; the session is closed all the same.
+func (s *session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.closing
+	s.closing = true
+	consumers := make([]*consumer, 0, len(s.consumers))
+	for c := range s.consumers {
+		consumers = append(consumers, c)
+	}
+	s.mu.Unlock()
+	if again {
+		return nil
+	}
+
+	var wg sync.WaitGroup
+	errs := make([]error, len(consumers)+1)
+	for i, c := range consumers {
+		wg.Go(func() { errs[i] = c.flush(ctx) })
+	}
+	wg.Go(func() { errs[len(consumers)] = s.pub.close(ctx) })
+	wg.Wait()
+	for _, c := range consumers {
+		c.die(nil)
+	}
+	s.link.close(ctx)
+	s.die(nil)
+	s.await(ctx)
+	return errors.Join(errs...)
+}
+
+// await waits for the goroutines of the session, at most until ctx ends: a
+// callback may break its promise not to block.
+func (s *session) await(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+}
+
+// Consume implements [broker.Session].
+func (s *session) Consume(ctx context.Context, src broker.Source) (broker.Consumer, error) {
+	if src.Credit < 1 || src.Credit > maxLanes*maxPrefetch {
+		return nil, fmt.Errorf("amqp: consume %q: credit %d is not in 1..%d", src.Queue.Name, src.Credit, maxLanes*maxPrefetch)
+	}
+	// amqp091-go's calls know no context: they end with the broker's answer or
+	// with the connection. When ctx is faster, what they made is thrown away.
+	type result struct {
+		c   *consumer
+		err error
+	}
+	taken, results := make(chan struct{}), make(chan result)
+	err := s.spawn(func() {
+		c, err := s.consume(src)
+		select {
+		case results <- result{c, err}:
+		case <-taken:
+			if err == nil {
+				c.abandon()
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("amqp: consume %q: %w", src.Queue.Name, err)
+	}
+	select {
+	case r := <-results:
+		if r.err != nil {
+			return nil, r.err
+		}
+		return r.c, nil
+	case <-ctx.Done():
+		close(taken)
+		return nil, fmt.Errorf("amqp: consume %q: %w", src.Queue.Name, ctx.Err())
+	}
+}
+
+func (s *session) consume(src broker.Source) (*consumer, error) {
+	if err := s.declare(src.Queue); err != nil {
+		return nil, s.explain(err)
+	}
+	c := newConsumer(s, src)
+	if err := c.start(); err != nil {
+		c.abandon()
+		return nil, s.explain(err)
+	}
+	return c, nil
+}
+
+// explain replaces an error that only says "closed" by why the session died.
+func (s *session) explain(err error) error {
+	if !errors.Is(err, amqp091.ErrClosed) {
+		return err
+	}
+	if why := s.usable(); why != nil {
+		return why
+	}
+	return err
+}
+
+// Publish implements [broker.Session].
+func (s *session) Publish(ctx context.Context, p *broker.Publication, done func(error)) error {
+	if err := s.pub.publish(ctx, p, done); err != nil {
+		return fmt.Errorf("amqp: publish to exchange %q, key %q: %w", p.Exchange, p.RoutingKey, err)
+	}
+	return nil
+}
