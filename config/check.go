@@ -1,0 +1,249 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/magne-actors/magne-actors/task/codec"
+)
+
+// maxConcurrent bounds workers * slots of a pool.
+const maxConcurrent = 1_000_000
+
+// withDefaults fills in the defaults that depend on other values.
+func (p Pool) withDefaults() Pool {
+	if p.Queue == "" {
+		p.Queue = p.Name
+		if p.Codec == (codec.Magne{}).Name() {
+			p.Queue = codec.MagneQueueName(p.Name)
+		}
+	}
+	p.Watermarks.High = cmp.Or(p.Watermarks.High, min(p.Workers*p.Slots, maxConcurrent))
+	return p
+}
+
+// check looks at values that are right by themselves and wrong together.
+func (f *File) check() {
+	f.need("version", "missing: begin the file with version: 1")
+	f.need("broker.url", "missing: the address of RabbitMQ, for example amqp://guest:guest@127.0.0.1:5672/ (this version has no embedded broker)")
+	if f.read.set("broker.url") {
+		f.checkBrokerURL()
+	}
+	if f.Broker.Heartbeat%time.Second != 0 {
+		f.read.complain("broker.heartbeat", "%v is not a number of whole seconds: AMQP knows no others", f.Broker.Heartbeat)
+	}
+	f.checkTLS()
+	f.checkBackoff("broker.reconnect", f.Broker.Reconnect)
+	f.checkBackoff("supervision.defaults.backoff", f.Supervision.Defaults.Backoff)
+	if len(f.Pools) == 0 && !f.read.bad["pools"] && !f.read.badBelow("pools") {
+		f.read.complain("pools", "no pool: name at least one, for example pools: {mail: {tasks: {hello: {builtin: echo}}}}")
+	}
+	for i := range f.Pools {
+		f.checkPool(&f.Pools[i])
+	}
+}
+
+// need complains when a key has no value.
+func (f *File) need(path, message string) {
+	if !f.read.set(path) && !f.read.bad[path] {
+		f.read.complain(path, "%s", message)
+	}
+}
+
+// checkBrokerURL never quotes the URL nor what net/url says about it: that
+// may contain the password.
+func (f *File) checkBrokerURL() {
+	u, err := url.Parse(f.Broker.URL.Reveal())
+	switch {
+	case err != nil:
+		f.read.complain("broker.url", "not a URL: write amqp://user:password@host:5672/vhost and percent-encode special characters in it")
+	case u.Scheme != "amqp" && u.Scheme != "amqps":
+		f.read.complain("broker.url", "the scheme is neither amqp nor amqps: write amqp://user:password@host:5672/vhost")
+	case u.Hostname() == "":
+		f.read.complain("broker.url", "no host: write amqp://user:password@host:5672/vhost")
+	case strings.Count(u.EscapedPath(), "/") > 1:
+		f.read.complain("broker.url", "the virtual host contains /: percent-encode it as %%2F")
+	}
+}
+
+func (f *File) checkBackoff(path string, b Backoff) {
+	low, high := path+".initial", path+".max"
+	if f.read.usable(low, high) && b.Initial > b.Max {
+		f.read.complain(f.read.later(low, high), "initial (%v) is above max (%v): raise max or lower initial", b.Initial, b.Max)
+	}
+}
+
+func (f *File) checkPool(p *Pool) {
+	at := poolPath(p.Name)
+	f.checkSlots(p, at)
+	f.checkWatermarks(p, at+".watermarks")
+	f.checkBackoff(at+".retry", p.Retry.Backoff)
+	if f.read.usable(at+".queue") && strings.HasPrefix(p.Queue, "amq.") {
+		f.read.complain(at+".queue", "%q is reserved: RabbitMQ keeps names that begin with amq. for itself", p.Queue)
+	}
+	for _, name := range sortedNames(p.Tasks) {
+		f.checkTask(at+".tasks"+component(name), p.Tasks[name])
+	}
+}
+
+func (f *File) checkSlots(p *Pool, at string) {
+	if !f.read.usable(at+".mode", at+".slots", at+".workers") {
+		return
+	}
+	switch {
+	case p.Mode == "thread" && p.Slots != 1:
+		f.read.complain(at+".slots", "%d slots with mode thread, where each worker runs one task at a time: remove slots and set workers to %d, or use mode coroutine",
+			p.Slots, p.Workers*p.Slots)
+	case p.Workers*p.Slots > maxConcurrent:
+		f.read.complain(f.read.later(at+".workers", at+".slots"), "%d workers with %d slots are more than %d tasks at once: lower one of them",
+			p.Workers, p.Slots, maxConcurrent)
+	}
+}
+
+func (f *File) checkWatermarks(p *Pool, at string) {
+	w := &p.Watermarks
+	if !f.read.set(at + ".low") {
+		w.Low = min((w.High+1)/2, max(w.High-1, 0))
+		return
+	}
+	if !f.read.usable(at+".low", at+".high", poolPath(p.Name)+".workers", poolPath(p.Name)+".slots") || w.Low < w.High {
+		return
+	}
+	relation, rule := "above", ""
+	if w.Low == w.High {
+		relation = "equal to"
+	}
+	if !f.read.set(at + ".high") {
+		rule = ", which is workers * slots by default"
+	}
+	f.read.complain(at+".low", "%d is %s high (%d%s): a pool that has stopped at high goes on at low, so low must be smaller; set it to %d or less",
+		w.Low, relation, w.High, rule, w.High-1)
+}
+
+func (f *File) checkTask(at string, t Task) {
+	builtin, http := f.read.given(at+".builtin"), f.read.given(at+".http")
+	switch {
+	case builtin && http:
+		f.read.complain(at, "both builtin and http: remove one")
+		return
+	case !builtin && !http && !f.read.badBelow(at) && !f.read.bad[at]:
+		f.read.complain(at, "no handler: write {builtin: echo} or {http: {url: \"http://...\"}}")
+	}
+	if !http || f.read.bad[at+".http"] || f.read.bad[at+".http.url"] {
+		return
+	}
+	if t.HTTP == nil || t.HTTP.URL == "" {
+		f.read.complain(at+".http.url", "missing: the address to send the task to, for example http://127.0.0.1:8080/hooks/{task}")
+		return
+	}
+	f.checkHTTP(at+".http", t.HTTP)
+}
+
+// checkHTTP asks the handler's own package.
+func (f *File) checkHTTP(at string, h *HTTP) {
+	_, err := h.handler(1)
+	for _, err := range flat(err) {
+		msg := strings.TrimPrefix(err.Error(), "httptask: ")
+		word, text, _ := strings.Cut(msg, ": ")
+		switch name, _ := strconv.Unquote(strings.TrimPrefix(word, "header ")); {
+		case word == "url" && f.read.hidden[at+".url"]:
+			// The text may quote a piece of it, and nobody has written it in the file.
+			f.read.complain(at+".url", "not the URL of an endpoint: it must be like http://host:port/path with {task}, {id} and {queue} where they are wanted")
+		case word == "url":
+			f.read.complain(at+".url", "%s; write it like http://host:port/path", text)
+		case f.read.given(at + ".headers" + component(name)):
+			f.read.complain(at+".headers"+component(name), "%s: remove or change it", text)
+		default:
+			f.read.complain(at+".headers", "%s: remove or change it", msg)
+		}
+	}
+}
+
+// flat takes joined errors apart.
+func flat(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return nil
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flat(e)...)
+	}
+	return all
+}
+
+// poolPath is where a pool stands, as path.String writes it.
+func poolPath(name string) string { return "pools" + component(name) }
+
+// component is a chosen name at the end of a path.
+func component(name string) string {
+	if plain(name) {
+		return "." + name
+	}
+	return quoted(name)
+}
+
+// set reports whether the key has a value, from the file or the environment, that
+// can be used.
+func (r *reader) set(path string) bool { return r.given(path) && !r.bad[path] }
+
+// given reports whether the key stands in the file or the environment.
+func (r *reader) given(path string) bool { _, found := r.places[path]; return found }
+
+// usable reports whether none of the values is known to be wrong, so that comparing them makes sense.
+func (r *reader) usable(paths ...string) bool {
+	for _, p := range paths {
+		if r.bad[p] {
+			return false
+		}
+	}
+	return true
+}
+
+// badBelow reports whether something below the path is wrong.
+func (r *reader) badBelow(path string) bool {
+	for p := range r.bad {
+		if strings.HasPrefix(p, path+".") || strings.HasPrefix(p, path+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// later is that of two paths which stands further down, or is set at all: the one
+// to point at when the two contradict each other.
+func (r *reader) later(a, b string) string {
+	pa, pb := r.places[a], r.places[b]
+	if !r.given(b) || r.given(a) && (pa.line > pb.line || pa.line == pb.line && pa.column > pb.column) {
+		return a
+	}
+	return b
+}
+
+// complain notes a mistake at a path; when the key has no place it is that of
+// the section around it.
+func (r *reader) complain(path, format string, args ...any) {
+	r.bad[path] = true
+	r.errs = append(r.errs, r.at(path, format, args...))
+}
+
+// warn notes what is allowed and probably not meant.
+func (r *reader) warn(path, format string, args ...any) {
+	r.warns = append(r.warns, r.at(path, format, args...))
+}
+
+func (r *reader) at(path, format string, args ...any) *FieldError {
+	around := path
+	for !r.given(around) {
+		around = around[:max(strings.LastIndexByte(around, '.'), strings.LastIndexByte(around, '['), 0)]
+	}
+	p := r.places[around]
+	return &FieldError{Source: p.source, Path: path, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,252 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/magne-actors/magne-actors/task/builtin"
+	"github.com/magne-actors/magne-actors/task/codec"
+)
+
+// kind is the type of a key's value.
+type kind uint8
+
+const (
+	section  kind = iota // a mapping with the keys below it
+	names                // a mapping whose keys are names that the user chooses
+	text                 // a string, or one of key.enum
+	secret               // a string that is never shown; "file:/path" reads it from a file
+	whole                // a whole number
+	number               // a number with a fraction
+	duration             // time.ParseDuration
+	size                 // bytes: 65536, 64KiB, 1MB
+)
+
+// key is one row of the table. Everything that is said about a key, to users and
+// to the code, is said here.
+type key struct {
+	path string // a component in <> is a name that the file chooses
+	kind kind
+	doc  string // sentences for people; the first one stands in the file that init writes
+
+	def      string            // the default, as it would be written in the file
+	rule     string            // how the default is found when it is not constant
+	required bool              // without it the configuration is not complete
+	enum     []string          // the words that are allowed
+	later    map[string]string // words that the design has and this version has not, and why
+	lo, hi   string            // bounds, both allowed, written like values
+	beyond   string            // appended to the message when a bound is passed
+
+	// pattern is a regular expression for a text, and word one for the name that
+	// stands for a component in <>; the Doc says it in words.
+	pattern, patternDoc string
+	word, wordDoc       string
+
+	// optional sections have no defaults unless the section is there.
+	optional bool
+
+	// absent is why the key, which the design has, is refused by this version.
+	absent string
+
+	// The rest is about the file that init writes. It shows every key, those
+	// without a sample commented out.
+	sample  string   // the value, or for <> the name
+	shown   string   // the value to show commented out, when it is not the default
+	comment []string // for <>: further names, commented out
+	only    string   // for a key below <>: shown for this name only
+}
+
+const (
+	noProcess  = "process pools come in a later version; until then use mode coroutine or thread"
+	noEmbedded = "the embedded broker comes with the next version; until then start RabbitMQ and give its address in broker.url"
+	fixedTree  = "it comes in a later version; this one supervises each pool by pools.<pool>.intensity and period, and all by supervision.root"
+)
+
+// keys is the table, in the order in which people read it.
+func keys() []key {
+	return slices.Concat(
+		[]key{
+			{path: "version", kind: whole, required: true, lo: "1", hi: "1", sample: "1",
+				beyond: "this magne-actors reads version 1",
+				doc:    "Version of the file format."},
+		},
+		brokerKeys(),
+		[]key{
+			{path: "control", kind: section,
+				doc: "How `magne-actors tree` and the like reach a running instance."},
+			{path: "control.socket", kind: text, rule: "$XDG_RUNTIME_DIR/magne-actors/magne.sock, or magne.sock in the working directory without XDG_RUNTIME_DIR", shown: "./magne.sock",
+				pattern: `^[^@\x00][^\x00]{0,106}$`, patternDoc: "a path of at most 107 bytes that does not begin with @",
+				doc: "Path of a unix socket that only its owner may open. Two instances of one user need different ones."},
+			{path: "shutdown", kind: duration, def: "30s", lo: "0s", hi: "24h",
+				doc: "How long running tasks may go on after the first TERM or INT. What is left then returns to its queue."},
+			{path: "processes", kind: whole, def: "1", lo: "1", hi: "1",
+				beyond: "several copies of the consumer are not available in this version; run magne-actors several times instead",
+				doc:    "Copies of the consumer to run; only 1 in this version."},
+		},
+		supervisionKeys(),
+		poolKeys(),
+		taskKeys(),
+	)
+}
+
+func brokerKeys() []key {
+	return slices.Concat(
+		[]key{
+			{path: "broker", kind: section, doc: "The RabbitMQ server to consume from."},
+			{path: "broker.url", kind: secret, required: true, sample: "amqp://guest:guest@127.0.0.1:5672/",
+				pattern: `^(amqps?://|file:|.*\$\{)`, patternDoc: "amqp://user:password@host:5672/vhost (amqps:// for TLS) or file:/path",
+				doc: "Address with user, password and virtual host; amqps:// for TLS. " +
+					"Special characters in user, password and virtual host are percent-encoded."},
+			{path: "broker.heartbeat", kind: duration, def: "10s", lo: "1s", hi: "1h",
+				doc: "How often both sides show that they are alive. A dead connection is noticed after about 1.5 times this."},
+			{path: "broker.tls", kind: section,
+				doc: "For amqps://. Without it the authorities of the system are trusted, with TLS 1.2 or later."},
+			{path: "broker.tls.ca_file", kind: text, rule: "the authorities of the system", pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with the certificate authorities to trust instead."},
+			{path: "broker.tls.cert_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with our certificate, for a broker that asks for one. It is read again for each connection."},
+			{path: "broker.tls.key_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with the private key that belongs to cert_file."},
+			{path: "broker.tls.server_name", kind: text, rule: "the host of broker.url", pattern: `^[^\x00]+$`, patternDoc: "a host name",
+				doc: "The name that the broker's certificate must be for."},
+			{path: "broker.embedded", absent: noEmbedded},
+			{path: "broker.reconnect", kind: section,
+				doc: "How long to wait between attempts to reach the broker. A lost connection never counts as a crash."},
+		},
+		backoff("broker.reconnect", "attempt", "100ms", "30s", "0.5"),
+		[]key{resetAfter("broker.reconnect", "10s")},
+	)
+}
+
+func supervisionKeys() []key {
+	return slices.Concat(
+		[]key{
+			{path: "supervision", kind: section, doc: "What happens when a part of the runtime fails, in the words of Erlang/OTP."},
+			{path: "supervision.root", kind: section, doc: "The supervisor at the top: broker, routers, pools, control."},
+			{path: "supervision.root.strategy", kind: text, def: "rest_for_one", enum: []string{"one_for_one", "one_for_all", "rest_for_one"},
+				doc: "Which children are restarted when one fails: only that one, all, or that one and those started after it."},
+			intensity("supervision.root", "3", "More than this many restarts within period, and the program ends with exit status 70."),
+			period("supervision.root"),
+			{path: "supervision.broker", absent: fixedTree},
+			{path: "supervision.pools", absent: fixedTree},
+			{path: "supervision.defaults", kind: section, doc: "For every supervisor, the root and those of the pools."},
+			{path: "supervision.defaults.restart", absent: fixedTree},
+			{path: "supervision.defaults.shutdown", absent: fixedTree},
+			{path: "supervision.defaults.backoff", kind: section, doc: "How long to wait before a failed part is started again."},
+		},
+		backoff("supervision.defaults.backoff", "restart", "100ms", "30s", "0.2"),
+		[]key{resetAfter("supervision.defaults.backoff", "30s")},
+	)
+}
+
+func poolKeys() []key {
+	return slices.Concat(
+		[]key{
+			{path: "pools", kind: names, required: true,
+				doc: "The pools by name, at least one. A pool is one queue and the workers that serve it."},
+			{path: "pools.<pool>", kind: section, sample: "hello",
+				word: `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`, wordDoc: "letters, digits, _ . and -, at most 64 of them",
+				doc: "One pool. Its name shows in logs and in the tree."},
+			{path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
+				pattern: `^[^\x00-\x1f]{1,255}$`, patternDoc: "1 to 255 characters that can be printed",
+				doc: "The queue to consume from."},
+			{path: "pools.<pool>.codec", kind: text, def: "json", enum: codec.Names(),
+				doc: `Format of the bodies: json is {"task": "name", "args": [...], "kwargs": {...}}, magne is {"func": "name", "args": [...]}. ` +
+					"With json the queue is a durable quorum queue, with magne it and its exchange are declared as magne does, not durable."},
+			{path: "pools.<pool>.declare", kind: text, def: "create", enum: []string{"passive", "match", "create"},
+				doc: "What to do about the queue before consuming: create it when it is missing, " +
+					"match an existing one with exactly these arguments, or take whatever is there (passive)."},
+			{path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
+				later: map[string]string{"process": noProcess, "oneshot": noProcess},
+				doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries."},
+			{path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000", doc: "Worker actors."},
+			{path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
+				doc: "Tasks that one worker runs at once; with mode thread always 1."},
+			{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
+			{path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
+				doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well."},
+			{path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "0", hi: "1000000",
+				doc: "A pool that has stopped goes on when it is down to this many."},
+			{path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
+				doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit."},
+			{path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
+				doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends."},
+			{path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
+				doc: "A larger body is not decoded but dead-lettered."},
+			{path: "pools.<pool>.retry", kind: section,
+				doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks."},
+			{path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
+				doc: "How often a task is tried before it goes to the dead-letter queue."},
+		},
+		backoff("pools.<pool>.retry", "attempt", "1s", "30s", "0.5"),
+		[]key{
+			intensity("pools.<pool>", "5", "More than this many restarts of workers within period, and the pool has failed; the root counts that as one failure."),
+			period("pools.<pool>"),
+		},
+		absentPoolKeys(),
+	)
+}
+
+// absentPoolKeys are the keys of process pools (supervision.md 5.3): a file that
+// has them was written for a later version, and is told so.
+func absentPoolKeys() []key {
+	var rows []key
+	for _, name := range []string{
+		"actor", "process", "oneshot", "size", "concurrency", "pipeline", "restart", "shutdown", "start_timeout",
+		"watchdog", "recycle", "on_exhausted", "max_lost", "logs", "reload",
+	} {
+		rows = append(rows, key{path: "pools.<pool>." + name, absent: noProcess})
+	}
+	return rows
+}
+
+func taskKeys() []key {
+	return []key{
+		{path: "pools.<pool>.tasks", kind: names,
+			rule: "the handlers that a Go program passes to File.Options; `magne-actors run` has none of its own and needs the key",
+			doc:  "The tasks that the pool knows, by name. A message for another task goes to the dead-letter queue."},
+		{path: "pools.<pool>.tasks.<task>", kind: section, sample: "hello", comment: []string{"notify"},
+			word: `^[A-Za-z_<][A-Za-z0-9_.:/<>-]{0,254}$`, wordDoc: "a letter or _, then letters, digits and _.:/-, at most 255 in all",
+			doc: "One task: exactly one of builtin and http."},
+		{path: "pools.<pool>.tasks.<task>.builtin", kind: text, sample: "echo", only: "hello",
+			enum: builtin.Names(),
+			doc: "A handler that is built in. echo does nothing but log the task at level debug; sleep waits for as many seconds as its first argument says; " +
+				"fail fails; latency_bench waits like magne's benchmark."},
+		{path: "pools.<pool>.tasks.<task>.http", kind: section, optional: true, only: "notify",
+			doc: "Send the task to an HTTP endpoint. 2xx is done; 429 and 503 are tried again after Retry-After, other 5xx and no answer after a backoff; " +
+				"any other status sends the task to the dead-letter queue."},
+		{path: "pools.<pool>.tasks.<task>.http.url", kind: secret, required: true, shown: "http://127.0.0.1:8080/hooks/{task}",
+			pattern: `^(https?://|file:|.*\$\{)`, patternDoc: "http://host:port/path with {task}, {id} and {queue} where they are wanted, or file:/path",
+			doc: "Where to send it. {task}, {id} and {queue} stand for the task's name, the message's id and the queue, in path and query. " +
+				"A user and password in it are sent as basic authentication."},
+		{path: "pools.<pool>.tasks.<task>.http.method", kind: text, def: "POST",
+			enum: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, doc: "Request method. The first two and DELETE send no body."},
+		{path: "pools.<pool>.tasks.<task>.http.headers", kind: names, doc: "Further request headers by name."},
+		{path: "pools.<pool>.tasks.<task>.http.headers.<header>", kind: secret, sample: "X-Token", shown: "${HOOK_TOKEN:-none}",
+			word: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", wordDoc: "a header name: letters, digits and -",
+			doc: "Value of the header; never shown."},
+	}
+}
+
+// backoff returns the keys of a backoff with these defaults.
+func backoff(prefix, what, initial, longest, jitter string) []key {
+	return []key{
+		{path: prefix + ".initial", kind: duration, def: initial, lo: "1ms", hi: "24h", doc: "Wait before the first new " + what + "."},
+		{path: prefix + ".factor", kind: number, def: "2", lo: "1", hi: "100", doc: "Each further wait is this many times the one before."},
+		{path: prefix + ".max", kind: duration, def: longest, lo: "1ms", hi: "24h", doc: "The longest wait."},
+		{path: prefix + ".jitter", kind: number, def: jitter, lo: "0", hi: "1",
+			doc: "Each wait is moved at random by up to this share of itself, so that many do not come at the same moment."},
+	}
+}
+
+func resetAfter(prefix, def string) key {
+	return key{path: prefix + ".reset_after", kind: duration, def: def, lo: "0s", hi: "24h",
+		doc: "After this long without a failure the waits begin with initial again."}
+}
+
+func intensity(prefix, def, doc string) key {
+	return key{path: prefix + ".intensity", kind: whole, def: def, lo: "0", hi: "1000", doc: doc}
+}
+
+func period(prefix string) key {
+	return key{path: prefix + ".period", kind: duration, def: "60s", lo: "1ms", hi: "24h", doc: "The time over which restarts are counted for intensity."}
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+)
+
+// Load reads the file at path with the process's environment; see Parse.
+func Load(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	return Parse(f, path, os.Environ())
+}
+
+// Parse reads a configuration from r. name stands for it in errors; environ is
+// the environment in the form of os.Environ, and nil is an empty one.
+//
+// The error is of type Errors and lists every mistake. As with go/parser, the
+// File is returned together with it and holds what could be read; its Options
+// repeats the mistakes together with those that it finds itself.
+func Parse(r io.Reader, name string, environ []string) (*File, error) {
+	rd := newReader(name, newEnvironment(environ))
+	f, err := rd.parse(r)
+	if err != nil {
+		// The table and the structs differ: a mistake in this package, which its tests look for.
+		rd.errs = append(rd.errs, &FieldError{Source: name, Message: err.Error()})
+	}
+	f.read = rd
+	f.check()
+	if len(rd.errs) > 0 {
+		return f, sorted(rd.errs)
+	}
+	f.lint()
+	return f, nil
+}
+
+// layout is File as viper sees it: everything is a mapping.
+type layout struct {
+	File  `mapstructure:",squash"`
+	Pools map[string]Pool
+}
+
+// parse puts the layers together: viper knows which one wins. It gets typed values
+// and keys in lower case without dots only, so that neither its conversions nor its
+// idea of keys can change anything.
+func (r *reader) parse(in io.Reader) (*File, error) {
+	settings := map[string]any{}
+	if y := r.document(in); y != nil {
+		r.places[""] = place{r.file, y.Line, y.Column}
+		if v, ok := r.value(r.root, nil, y); ok {
+			settings = v.(map[string]any)
+		}
+	}
+	v := viper.New()
+	all := leaves(r.root, nil, settings)
+	for _, l := range all {
+		if l.node.def == "" {
+			continue
+		}
+		def, err := l.node.parse(scalar{text: l.node.def})
+		if err != nil {
+			return &File{}, fmt.Errorf("default of %s: %w", l.node.path, err)
+		}
+		v.SetDefault(l.path.setting(), def)
+	}
+	if err := v.MergeConfigMap(settings); err != nil {
+		return &File{}, err
+	}
+	for setting, value := range r.overrides(all) {
+		v.Set(setting, value)
+	}
+	var l layout
+	if err := v.UnmarshalExact(&l, exactly); err != nil {
+		return &File{}, err
+	}
+	return r.named(&l), nil
+}
+
+// exactly switches viper's conversions off: the values have their types.
+func exactly(c *mapstructure.DecoderConfig) {
+	c.WeaklyTypedInput = false
+	c.DecodeHook = nil
+}
+
+// named gives pools, tasks and headers their names back.
+func (r *reader) named(l *layout) *File {
+	f := &l.File
+	for _, name := range r.order {
+		p := l.Pools[encode(name)]
+		p.Name = name
+		p.Tasks = r.namedTasks(name, p.Tasks)
+		f.Pools = append(f.Pools, p.withDefaults())
+	}
+	return f
+}
+
+// namedTasks keeps also the tasks that have no keys: viper drops those.
+func (r *reader) namedTasks(pool string, all map[string]Task) map[string]Task {
+	tasks := map[string]Task{}
+	for _, name := range r.tasks[pool] {
+		t := all[encode(name)]
+		if t.HTTP != nil {
+			headers := map[string]Secret{}
+			for k, v := range t.HTTP.Headers {
+				headers[decode(k)] = v
+			}
+			t.HTTP.Headers = headers
+		}
+		tasks[name] = t
+	}
+	return tasks
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/task"
+	"github.com/magne-actors/magne-actors/task/builtin"
+	"github.com/magne-actors/magne-actors/task/codec"
+	"github.com/magne-actors/magne-actors/task/httptask"
+)
+
+// Options turns the file into the options of a System, and connects to nothing
+// yet. A pool without tasks in the file is served by mux; with a nil mux it is an
+// error. The error is of type Errors and contains those of Parse too. A nil log
+// is silent.
+func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) {
+	errs := slices.Clone(f.read.errs)
+	for i := range f.Pools {
+		if at := poolPath(f.Pools[i].Name) + ".tasks"; len(f.Pools[i].Tasks) == 0 && mux == nil && !f.read.bad[at] && !f.read.badBelow(at) {
+			errs = append(errs, f.read.at(at, "no task: name what this pool runs, for example tasks: {hello: {builtin: echo}}"))
+		}
+	}
+	if len(errs) > 0 {
+		return actors.Options{}, sorted(errs)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	dialer, err := f.Dialer(log)
+	if err != nil {
+		return actors.Options{}, err
+	}
+	o := actors.Options{
+		Dialer:    dialer,
+		Shutdown:  f.Shutdown,
+		Root:      f.spec(f.Supervision.Root),
+		Reconnect: f.Broker.Reconnect.backoff(),
+		Logger:    log,
+	}
+	for i := range f.Pools {
+		p, err := f.pool(&f.Pools[i], log, mux)
+		if err != nil {
+			return actors.Options{}, err
+		}
+		o.Pools = append(o.Pools, p)
+	}
+	return o, nil
+}
+
+// Dialer makes the dialer for the file's broker. It reads the files of broker.tls.
+// A nil log is silent.
+func (f *File) Dialer(log *slog.Logger) (broker.Dialer, error) {
+	tls, err := f.Broker.TLS.config()
+	if err != nil {
+		return nil, Errors{f.read.at("broker.tls", "%v", err)}
+	}
+	return amqp.Dialer{URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, TLS: tls, Logger: log}, nil
+}
+
+// BrokerQueue describes the pool's queue to a broker, with what belongs to it.
+func (p *Pool) BrokerQueue() broker.Queue {
+	q := amqp.QuorumQueue(p.Queue)
+	if p.Codec == (codec.Magne{}).Name() {
+		q = amqp.MagneQueue(p.Queue)
+	}
+	switch p.Declare {
+	case "passive":
+		q.Declare = broker.DeclarePassive
+	case "match":
+		q.Declare = broker.DeclareMatch
+	default:
+		q.Declare = broker.DeclareCreate
+	}
+	return q
+}
+
+func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, error) {
+	c, err := codec.ByName(p.Codec)
+	if err != nil {
+		return actors.Pool{}, err
+	}
+	mode := actors.Coroutine
+	if p.Mode == "thread" {
+		mode = actors.Thread
+	}
+	if len(p.Tasks) > 0 {
+		if mux, err = p.mux(log); err != nil {
+			return actors.Pool{}, err
+		}
+	}
+	return actors.Pool{
+		Name: p.Name, Queue: p.BrokerQueue(), Codec: c, Mux: mux, Mode: mode,
+		Workers: p.Workers, Slots: p.Slots, High: p.Watermarks.High, Low: p.Watermarks.Low,
+		Timeout: p.Timeout, AbandonAfter: p.AbandonAfter, MaxBody: p.MaxBody,
+		Retry:     actors.Retry{MaxAttempts: p.Retry.MaxAttempts, Backoff: p.Retry.backoff()},
+		Supervise: f.spec(Supervisor{Strategy: "one_for_one", Intensity: p.Intensity, Period: p.Period}),
+	}, nil
+}
+
+// mux registers the tasks that the file names.
+func (p *Pool) mux(log *slog.Logger) (*task.Mux, error) {
+	mux := task.NewMux()
+	for _, name := range sortedNames(p.Tasks) {
+		t := p.Tasks[name]
+		var h task.Handler
+		var err error
+		if t.HTTP != nil {
+			h, err = t.HTTP.handler(p.Workers * p.Slots)
+		} else {
+			h, err = builtin.Options{Logger: log}.New(t.Builtin)
+		}
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle(name, h)
+	}
+	return mux, nil
+}
+
+// handler makes the handler for up to concurrent tasks at once.
+func (h *HTTP) handler(concurrent int) (task.Handler, error) {
+	headers := make(map[string]string, len(h.Headers))
+	for name, value := range h.Headers {
+		headers[name] = value.Reveal()
+	}
+	return httptask.New(httptask.Options{URL: h.URL.Reveal(), Method: h.Method, Headers: headers, MaxConcurrent: concurrent})
+}
+
+func (f *File) spec(s Supervisor) *supervisor.Spec {
+	spec := &supervisor.Spec{Intensity: s.Intensity, Period: s.Period, Backoff: f.Supervision.Defaults.Backoff.backoff()}
+	if s.Intensity == 0 {
+		spec.Intensity = -1 // there, zero stands for a default
+	}
+	switch s.Strategy {
+	case "one_for_one":
+		spec.Strategy = supervisor.OneForOne
+	case "one_for_all":
+		spec.Strategy = supervisor.OneForAll
+	default:
+		spec.Strategy = supervisor.RestForOne
+	}
+	return spec
+}
+
+func (b Backoff) backoff() supervisor.Backoff { return supervisor.Backoff(b) }

@@ -1,0 +1,313 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxNodes bounds the values after aliases are followed: a few lines can make
+// billions.
+const maxNodes = 100_000
+
+// place is where a value was set.
+type place struct {
+	source       string
+	line, column int
+}
+
+// reader turns YAML nodes into settings, as path.setting names them, and notes
+// every mistake.
+type reader struct {
+	file   string // its name in messages
+	root   *node
+	env    environment
+	places map[string]place // by path.String(): what is set, and where
+	bad    map[string]bool  // paths whose value is no use
+	hidden map[string]bool  // paths whose value came from a variable or a file
+	warns  []*FieldError
+	errs   []*FieldError
+	order  []string            // names of pools as they stand in the file
+	tasks  map[string][]string // names of a pool's tasks
+	nodes  int
+}
+
+func newReader(file string, env environment) *reader {
+	return &reader{
+		file: file, root: newTree(), env: env,
+		places: map[string]place{"": {source: file}}, bad: map[string]bool{}, hidden: map[string]bool{}, tasks: map[string][]string{},
+	}
+}
+
+// fail notes a mistake at p, whose place must be known.
+func (r *reader) fail(p path, format string, args ...any) {
+	name := p.String()
+	r.bad[name] = true
+	at := r.places[name]
+	r.errs = append(r.errs, &FieldError{Source: at.source, Path: name, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+}
+
+// note remembers where the value at p begins.
+func (r *reader) note(p path, n *yaml.Node) { r.places[p.String()] = place{r.file, n.Line, n.Column} }
+
+// document parses in. A nil result means that there is nothing to look into.
+func (r *reader) document(in io.Reader) *yaml.Node {
+	b, err := io.ReadAll(io.LimitReader(in, maxRead+1))
+	if err == nil && len(b) > maxRead {
+		err = errors.New("larger than 1 MiB: that cannot be a configuration")
+	}
+	if err != nil {
+		r.errs = append(r.errs, &FieldError{Source: r.file, Message: err.Error()})
+		return nil
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(b)))
+	var doc, second yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		r.errs = append(r.errs, &FieldError{Source: r.file, Line: 1, Message: "empty: `magne-actors init` writes a configuration to start from"})
+		return nil
+	case err != nil:
+		r.errs = append(r.errs, syntaxError(r.file, err))
+		return nil
+	}
+	if err := dec.Decode(&second); err == nil {
+		r.errs = append(r.errs, &FieldError{Source: r.file, Line: second.Line, Column: second.Column, Message: "a second document: a file has one"})
+	} else if !errors.Is(err, io.EOF) {
+		r.errs = append(r.errs, syntaxError(r.file, err))
+	}
+	return doc.Content[0]
+}
+
+// syntaxError takes the line out of the parser's message.
+func syntaxError(file string, err error) *FieldError {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	e := &FieldError{Source: file, Message: "not valid YAML: " + msg}
+	if m := regexp.MustCompile(`^line (\d+): (.*)$`).FindStringSubmatch(msg); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+		e.Message = "not valid YAML: " + m[2]
+	}
+	return e
+}
+
+// value reads what y says about the key n at p. ok is false when there is
+// nothing to use.
+func (r *reader) value(n *node, p path, y *yaml.Node) (v any, ok bool) {
+	if !r.spend(p) {
+		return nil, false
+	}
+	for y.Kind == yaml.AliasNode {
+		y = y.Alias
+	}
+	if n.kind != section && n.kind != names {
+		return r.scalar(n, p, y)
+	}
+	switch {
+	case y.Kind == yaml.MappingNode:
+		return r.mapping(n, p, y), true
+	case y.Kind == yaml.ScalarNode && y.Tag == "!!null":
+		return map[string]any{}, true // a section whose lines are all commented out
+	}
+	r.fail(p, "%s where keys are expected: %s", nodeName(y), expected(n))
+	return nil, false
+}
+
+// spend counts a value, and says once when there are too many.
+func (r *reader) spend(p path) bool {
+	r.nodes++
+	if r.nodes == maxNodes+1 {
+		r.fail(p, "more than %d values by way of anchors and aliases: write fewer", maxNodes)
+	}
+	return r.nodes <= maxNodes
+}
+
+// expected says what stands under n.
+func expected(n *node) string {
+	if n.kind == names {
+		return "write " + strings.Trim(n.each.name, "<>") + " names with what belongs to each below them"
+	}
+	return "write " + enumerate(n.known(), "or")
+}
+
+func nodeName(y *yaml.Node) string {
+	switch y.Kind {
+	case yaml.MappingNode:
+		return "keys stand"
+	case yaml.SequenceNode:
+		return "a list stands"
+	default:
+		return "a single value stands"
+	}
+}
+
+// mapping reads the keys of a section or names.
+func (r *reader) mapping(n *node, p path, y *yaml.Node) map[string]any {
+	out := map[string]any{}
+	seen := map[string]int{}
+	for _, e := range r.entries(p, y, 0) {
+		name := e.key.Value
+		c := n.child(name)
+		if c == nil {
+			c = &node{key: key{absent: "?"}, name: name}
+		}
+		q := p.add(c, name)
+		if line, twice := seen[name]; twice {
+			if !e.merged {
+				r.errorAt(q, e.key, "given twice, first in line %d: remove one", line)
+			}
+			continue // what a merge brings yields to what stands here
+		}
+		seen[name] = e.key.Line
+		r.note(q, e.key)
+		if n.child(name) == nil {
+			r.unknown(n, q, name)
+			continue
+		}
+		r.entry(c, q, e, out)
+	}
+	return out
+}
+
+// entry reads one key that is known.
+func (r *reader) entry(c *node, q path, e entry, out map[string]any) {
+	last := q[len(q)-1]
+	name := last.name
+	switch {
+	case c.absent != "":
+		r.fail(q, "not available in this version: %s", c.absent)
+		return
+	case last.chosen && !c.allows(name):
+		r.fail(q, "not a possible name: use %s", c.wordDoc)
+		return
+	case c.path == "pools.<pool>":
+		r.order = append(r.order, name)
+	case c.path == "pools.<pool>.tasks.<task>":
+		r.tasks[q[1].name] = append(r.tasks[q[1].name], name)
+	}
+	if last.chosen {
+		name = encode(name)
+	}
+	if v, ok := r.value(c, q, e.value); ok {
+		out[name] = v
+	} else if c.kind == section {
+		out[name] = map[string]any{}
+	}
+}
+
+// unknown notes a key that is in no table.
+func (r *reader) unknown(n *node, p path, name string) {
+	// Extension keys give anchors a place to stand.
+	if len(p) == 1 && strings.HasPrefix(name, "x-") {
+		return
+	}
+	if near := nearest(name, n.known()); near != "" {
+		r.fail(p, "unknown key: did you mean %s?", near)
+		return
+	}
+	if homes := r.root.homes(name); len(homes) > 0 && len(homes) <= 3 {
+		r.fail(p, "unknown key here: %s is one", enumerate(homes, "or"))
+		return
+	}
+	r.fail(p, "unknown key: remove it, or use %s", enumerate(n.known(), "or"))
+}
+
+// scalar reads a single value.
+func (r *reader) scalar(n *node, p path, y *yaml.Node) (any, bool) {
+	switch {
+	case y.Kind != yaml.ScalarNode:
+		r.fail(p, "%s where a single value is expected", nodeName(y))
+		return nil, false
+	case y.Tag == "!!null":
+		r.fail(p, "no value: give it one or remove the key")
+		return nil, false
+	}
+	text, replaced, err := r.env.expand(y.Value)
+	if err != nil {
+		r.fail(p, "%v", err)
+		return nil, false
+	}
+	s := scalar{text: text, tag: y.ShortTag(), hidden: replaced || n.kind == secret}
+	if r.hidden[p.String()] = replaced; replaced {
+		s.tag = "" // a variable has no type
+	}
+	return r.parsed(n, p, s)
+}
+
+// parsed turns s into the type of n, or notes why it cannot.
+func (r *reader) parsed(n *node, p path, s scalar) (any, bool) {
+	v, err := n.parse(s)
+	if name, isFile := strings.CutPrefix(s.text, "file:"); err == nil && n.kind == secret && isFile {
+		v, err = readSecret(name)
+		r.hidden[p.String()] = true
+		r.warnOpen(name, p)
+	}
+	if err != nil {
+		r.fail(p, "%v", err)
+		return nil, false
+	}
+	return v, true
+}
+
+// errorAt is fail for a place that is not the one that p has.
+func (r *reader) errorAt(p path, y *yaml.Node, format string, args ...any) {
+	r.errs = append(r.errs, &FieldError{Source: r.file, Path: p.String(), Line: y.Line, Column: y.Column, Message: fmt.Sprintf(format, args...)})
+}
+
+// entry is one line of a mapping; a merged one came through <<.
+type entry struct {
+	key, value *yaml.Node
+	merged     bool
+}
+
+// entries lists a mapping's own keys, and after them those that << brings.
+func (r *reader) entries(p path, y *yaml.Node, depth int) []entry {
+	var own, brought []entry
+	for pair := range slices.Chunk(y.Content, 2) {
+		if !r.spend(p) {
+			break
+		}
+		k, v := pair[0], pair[1]
+		switch {
+		case k.ShortTag() == "!!merge":
+			brought = append(brought, r.merged(p, v, depth+1)...)
+		case k.Kind != yaml.ScalarNode || k.Tag == "!!null":
+			r.errorAt(p, k, "a key is a word")
+		default:
+			own = append(own, entry{key: k, value: v})
+		}
+	}
+	return append(own, brought...)
+}
+
+// merged lists what a << brings: a mapping, or several.
+func (r *reader) merged(p path, y *yaml.Node, depth int) []entry {
+	if depth > 10 {
+		r.errorAt(p, y, "<< nested too deeply")
+		return nil
+	}
+	for y.Kind == yaml.AliasNode {
+		y = y.Alias
+	}
+	var list []entry
+	switch y.Kind {
+	case yaml.MappingNode:
+		for _, e := range r.entries(p, y, depth) {
+			list = append(list, entry{e.key, e.value, true})
+		}
+	case yaml.SequenceNode:
+		for _, each := range y.Content {
+			list = append(list, r.merged(p, each, depth+1)...)
+		}
+	default:
+		r.errorAt(p, y, "<< takes an alias of a mapping: <<: *name")
+	}
+	return list
+}
+
+// quoted is a chosen name with anything in it, as a component of a path.
+func quoted(name string) string { return "[" + strconv.Quote(name) + "]" }

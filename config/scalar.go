@@ -1,0 +1,166 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// scalar is a value as the user wrote it, after ${...} was replaced.
+type scalar struct {
+	text string
+	// tag is YAML's idea of the type: !!str, !!int, ... It is empty when the text
+	// does not come from YAML alone (environment, ${...}): then any type fits.
+	tag string
+	// hidden keeps the text out of messages.
+	hidden bool
+}
+
+// show is the value as a message may quote it.
+func (s scalar) show() string {
+	if s.hidden {
+		return "the value"
+	}
+	const most = 40
+	text := s.text
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most]) + "..."
+	}
+	if s.tag == "!!str" || s.tag == "" {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+// is reports whether YAML could mean a value of that type.
+func (s scalar) is(tags ...string) bool { return s.tag == "" || slices.Contains(tags, s.tag) }
+
+// parse turns the text into the key's type: string, int, float64 or
+// time.Duration. Its errors are messages for people.
+func (k *key) parse(s scalar) (any, error) {
+	switch k.kind {
+	case whole:
+		return parseWhole(k, s)
+	case number:
+		return parseNumber(k, s)
+	case duration:
+		return parseDuration(k, s)
+	case size:
+		return parseSize(k, s)
+	default:
+		return parseText(k, s)
+	}
+}
+
+func parseText(k *key, s scalar) (any, error) {
+	if !s.is("!!str") {
+		return nil, fmt.Errorf("%s is %s where text is expected: write it in quotes", s.show(), typeName(s.tag))
+	}
+	if why, found := k.later[s.text]; found {
+		return nil, fmt.Errorf("%s is not available in this version: %s", s.show(), why)
+	}
+	if k.enum != nil && !slices.Contains(k.enum, s.text) {
+		return nil, fmt.Errorf("%s is not known: %s", s.show(), oneOf(s.text, k.enum))
+	}
+	if k.pattern != "" && k.enum == nil && !regexp.MustCompile(k.pattern).MatchString(s.text) {
+		return nil, fmt.Errorf("%s does not fit: write %s", s.show(), k.patternDoc)
+	}
+	return s.text, nil
+}
+
+func parseWhole(k *key, s scalar) (any, error) {
+	digits := strings.ReplaceAll(s.text, "_", "")
+	n, err := strconv.Atoi(digits)
+	if !s.is("!!int") || err != nil || digits != strconv.Itoa(n) {
+		return nil, fmt.Errorf("%s is not a whole number: write it in decimal digits, without quotes, for example %s", s.show(), k.example())
+	}
+	return bounded(k, s, n, strconv.Atoi)
+}
+
+func parseNumber(k *key, s scalar) (any, error) {
+	f, err := strconv.ParseFloat(s.text, 64)
+	if !s.is("!!int", "!!float") || err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, fmt.Errorf("%s is not a number: write it without quotes, for example %s", s.show(), k.example())
+	}
+	return bounded(k, s, f, func(t string) (float64, error) { return strconv.ParseFloat(t, 64) })
+}
+
+func parseDuration(k *key, s scalar) (any, error) {
+	d, err := time.ParseDuration(s.text)
+	switch {
+	case err == nil && s.is("!!str"):
+		return bounded(k, s, d, time.ParseDuration)
+	case digitsOnly(s.text):
+		return nil, fmt.Errorf("%s has no unit: write %ss for seconds, or use ms, m or h", s.show(), s.text)
+	default:
+		return nil, fmt.Errorf("%s is not a duration: write it like %s, 500ms or 1h30m", s.show(), k.example())
+	}
+}
+
+func parseSize(k *key, s scalar) (any, error) {
+	n, ok := byteCount(s.text)
+	if !s.is("!!int", "!!str") || !ok {
+		return nil, fmt.Errorf("%s is not a size: write bytes, or a whole number with B, KiB, MiB, GiB, kB, MB or GB, for example %s", s.show(), k.example())
+	}
+	return bounded(k, s, n, func(t string) (int, error) { n, _ := byteCount(t); return n, nil })
+}
+
+// byteCount reads 65536, 64KiB, 64 KiB or 1MB.
+func byteCount(s string) (int, bool) {
+	units := map[string]int{"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+	digits := strings.TrimRight(s, "BGKMik ")
+	unit, known := units[strings.TrimSpace(s[len(digits):])]
+	n, err := strconv.Atoi(digits)
+	if !known || err != nil || !digitsOnly(digits) || n > math.MaxInt/unit {
+		return 0, false
+	}
+	return n * unit, true
+}
+
+func digitsOnly(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// bounded checks v against the key's bounds. They are in the table, and a test parses all of them.
+func bounded[T int | float64 | time.Duration](k *key, s scalar, v T, parse func(string) (T, error)) (any, error) {
+	beyond := ""
+	if k.beyond != "" {
+		beyond = ": " + k.beyond
+	}
+	if lo, err := parse(k.lo); err == nil && k.lo != "" && v < lo {
+		return nil, fmt.Errorf("%s is too small: at least %s is needed%s", s.show(), k.lo, beyond)
+	}
+	if hi, err := parse(k.hi); err == nil && k.hi != "" && v > hi {
+		return nil, fmt.Errorf("%s is too large: at most %s is possible%s", s.show(), k.hi, beyond)
+	}
+	return v, nil
+}
+
+// example is a value that the key takes.
+func (k *key) example() string {
+	for _, s := range []string{k.def, k.sample, k.shown, k.hi} {
+		if s != "" && s != "0s" {
+			return s
+		}
+	}
+	return "1"
+}
+
+func typeName(tag string) string {
+	switch tag {
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "true or false"
+	case "!!null":
+		return "nothing"
+	case "!!timestamp":
+		return "a date"
+	default:
+		return "a value of type " + strings.TrimPrefix(tag, "!!")
+	}
+}

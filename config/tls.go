@@ -1,0 +1,84 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"strings"
+)
+
+// config makes a client's TLS configuration; nil when nothing was set. The
+// certificate of our own is read again for each connection, so that a new one
+// is used after the next reconnect.
+func (t TLS) config() (*tls.Config, error) {
+	if t == (TLS{}) {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CAFile != "" {
+		roots, err := authorities(t.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = roots
+	}
+	if t.CertFile != "" {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return t.pair()
+		}
+	}
+	return c, nil
+}
+
+// pair reads the certificate and its key.
+func (t TLS) pair() (*tls.Certificate, error) {
+	cert, err := readFile(t.CertFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readFile(t.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	return &pair, err
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	pem, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in the file: it should be PEM, with BEGIN CERTIFICATE")
+	}
+	return pool, nil
+}
+
+// checkTLS reads the files once, so that a mistake is found before the start.
+func (f *File) checkTLS() {
+	const at = "broker.tls"
+	t, r := f.Broker.TLS, f.read
+	if t == (TLS{}) || r.badBelow(at) || !r.set("broker.url") {
+		return
+	}
+	if !strings.HasPrefix(f.Broker.URL.Reveal(), "amqps:") {
+		r.complain(at, "broker.url does not begin with amqps://, so there is no TLS: change it, or remove broker.tls")
+		return
+	}
+	if _, err := t.config(); err != nil {
+		r.complain(at+".ca_file", "%v", err)
+	}
+	switch {
+	case t.CertFile == "" && t.KeyFile == "":
+	case t.KeyFile == "":
+		r.complain(at+".key_file", "missing: cert_file needs the private key that belongs to it")
+	case t.CertFile == "":
+		r.complain(at+".cert_file", "missing: key_file needs the certificate that belongs to it")
+	default:
+		if _, err := t.pair(); err != nil {
+			r.complain(at+".cert_file", "cannot use it with key_file: %v", strings.TrimPrefix(err.Error(), "tls: "))
+		}
+	}
+}
