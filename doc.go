@@ -1,0 +1,30 @@
+// Package magne is the front page of magne-actors; it has no code.
+//
+// magne-actors runs tasks from RabbitMQ queues: routed to workers under
+// watermarks, each delivery settled exactly once towards the broker, everything
+// kept alive by a supervision tree that an operator can look at.
+//
+// As a program it needs a magne.yaml and no Go:
+//
+//	magne-actors run -c magne.yaml
+//
+// As a library it runs Go handlers; examples/embed is a whole program:
+//
+//	mux := task.NewMux()
+//	mux.Handle("resize", task.Func(resize))
+//	sys, err := actors.New(actors.Options{Dialer: dialer, Pools: pools})
+//	if err != nil {
+//		return err
+//	}
+//	return sys.Run(ctx) // blocks; the end of ctx is the order to drain
+//
+// Where things are:
+//
+//   - task: messages, handlers, the mux, outcome errors; task/codec: body formats
+//   - broker: the seam to a message broker; broker/amqp: RabbitMQ
+//   - actors: the runtime; supervisor: OTP supervisors and the tree
+//   - config: magne.yaml
+//
+// docs/architecture.md follows one delivery through the code, docs/adr says why
+// it is as it is.
+package magne
