@@ -50,9 +50,11 @@ func packages() map[string]Package {
 		".": {StdOnly: true}, // documentation
 
 		// What a user's handlers and children link.
-		"task":       {StdOnly: true},
-		"task/codec": {Imports: []string{"task"}, StdOnly: true},
-		"broker":     {StdOnly: true},
+		"task":          {StdOnly: true},
+		"task/codec":    {Imports: []string{"task"}, StdOnly: true},
+		"task/builtin":  {Imports: []string{"task"}, StdOnly: true},
+		"task/httptask": {Imports: []string{"task"}, StdOnly: true},
+		"broker":        {StdOnly: true},
 
 		// Brokers know nothing of actors.
 		"broker/amqp":       {Imports: []string{"broker"}},
@@ -67,11 +69,14 @@ func packages() map[string]Package {
 		"internal/restart": {StdOnly: true},
 
 		// What is around the runtime.
-		"config":            {Imports: []string{"actors", "broker", "broker/amqp", "supervisor", "task", "task/codec"}},
-		"internal/control":  {Imports: []string{"supervisor"}},
-		"internal/treeview": {Imports: []string{"internal/control", "supervisor"}},
-		"internal/testenv":  {StdOnly: true},
-		"internal/archtest": {StdOnly: true},
+		"config": {Imports: []string{
+			"actors", "broker", "broker/amqp", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
+		}},
+		"internal/control":    {Imports: []string{"supervisor"}},
+		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
+		"internal/testenv":    {StdOnly: true},
+		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
+		"internal/archtest":   {StdOnly: true},
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
@@ -112,7 +117,20 @@ func thirdParty() []ThirdParty {
 
 func goroutines() map[string]string {
 	return map[string]string{
-		"scripts/node/main.go":       "waits for the end of standard input; ends with the process at the latest",
+		"actors/pool.go":   "guard: the one way to run blocking code beside an actor; turns a panic or Goexit into a call",
+		"actors/worker.go": "the tasks, and the OS thread of a thread worker; run recovers and reports by defer, with the error preset",
+
+		"broker/amqp/coalesce.go":  "writes what was buffered; ends when the connection is closed",
+		"broker/amqp/consumer.go":  "pumps, watchers and the settler of one consumer, counted in its session's WaitGroup; end when it dies",
+		"broker/amqp/dialer.go":    "closes a connection, which the library does with a deadline only in its own time",
+		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
+		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
+
+		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
+		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
+
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
+		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",
+		"scripts/node/main.go":       "waits for the end of standard input; ends with the process at the latest",
 	}
 }
