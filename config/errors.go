@@ -13,10 +13,11 @@ import (
 type FieldError struct {
 	// Source is the name of the file, or of the environment variable that set
 	// the value; then Line and Column are 0.
-	Source       string `json:"source"`
-	Path         string `json:"path,omitempty"` // the key: pools.latency.watermarks.low
-	Line, Column int    `json:"-"`              // from 1; the column may be unknown: 0
-	Message      string `json:"message"`        // what is wrong and what to do about it
+	Source  string `json:"source"`
+	Path    string `json:"path,omitempty"`   // the key: pools.latency.watermarks.low
+	Line    int    `json:"line,omitempty"`   // from 1
+	Column  int    `json:"column,omitempty"` // from 1; 0 when it is not known
+	Message string `json:"message"`          // what is wrong and what to do about it
 }
 
 // Error is "magne.yaml:12:5: pools.latency.watermarks.low: what is wrong"; parts

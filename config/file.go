@@ -111,3 +111,6 @@ type HTTP struct {
 	Method  string
 	Headers map[string]Secret
 }
+
+// TaskNames are the names of the pool's tasks in alphabetical order.
+func (p *Pool) TaskNames() []string { return sortedNames(p.Tasks) }

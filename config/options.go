@@ -21,8 +21,9 @@ import (
 func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) {
 	errs := slices.Clone(f.read.errs)
 	for i := range f.Pools {
-		if at := poolPath(f.Pools[i].Name) + ".tasks"; len(f.Pools[i].Tasks) == 0 && mux == nil && !f.read.bad[at] && !f.read.badBelow(at) {
-			errs = append(errs, f.read.at(at, "no task: name what this pool runs, for example tasks: {hello: {builtin: echo}}"))
+		if mux == nil && f.lacksTasks(&f.Pools[i]) {
+			errs = append(errs, f.read.at(poolPath(f.Pools[i].Name)+".tasks",
+				"no task: name what this pool runs, for example tasks: {hello: {builtin: echo}}"))
 		}
 	}
 	if len(errs) > 0 {
@@ -50,6 +51,13 @@ func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) 
 		o.Pools = append(o.Pools, p)
 	}
 	return o, nil
+}
+
+// lacksTasks reports whether the pool has no tasks, and not because of another
+// mistake: a pool of a mode that is refused may not need any.
+func (f *File) lacksTasks(p *Pool) bool {
+	at := poolPath(p.Name)
+	return len(p.Tasks) == 0 && f.read.usable(at+".mode", at+".tasks") && !f.read.badBelow(at+".tasks")
 }
 
 // Dialer makes the dialer for the file's broker. It reads the files of broker.tls.

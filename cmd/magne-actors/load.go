@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/magne-actors/magne-actors/config"
+)
+
+// defaultConfig is read when -c is not given.
+const defaultConfig = "magne.yaml"
+
+// addConfigFlag adds -c to a command.
+func addConfigFlag(cmd *cobra.Command) *string {
+	file := cmd.Flags().StringP("config", "c", defaultConfig, "configuration `file`, - for stdin")
+	if err := cmd.MarkFlagFilename("config", "yaml", "yml"); err != nil {
+		panic("magne-actors: " + err.Error()) // a flag that was never added
+	}
+	return file
+}
+
+// load reads a configuration, and prints its warnings. The error is ready to be
+// returned by a command, and contains all that the file lacks for running it.
+func (e *env) load(file string) (*config.File, error) {
+	f, err := e.parse(file)
+	if f == nil {
+		return nil, err
+	}
+	// Options knows more than Parse: that there are no handlers but those in the file.
+	if _, err := f.Options(nil, nil); err != nil {
+		return nil, usageError(err, "every key: docs/configuration.md")
+	}
+	for _, w := range f.Warnings() {
+		fmt.Fprintf(e.stderr, "%v (warning)\n", w)
+	}
+	return f, nil
+}
+
+// parse reads a configuration as far as it can be read: the File is nil only if
+// it could not be opened.
+func (e *env) parse(file string) (*config.File, error) {
+	if file == "-" {
+		return config.Parse(e.stdin, "stdin", os.Environ())
+	}
+	f, err := config.Load(file)
+	switch {
+	case f != nil:
+		return f, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, usageError(err, "`magne-actors init` writes one, -c names another")
+	default:
+		return nil, usageError(err, "-c names another")
+	}
+}
