@@ -42,8 +42,11 @@ func (m *machine) started(i int) {
 // m.ending and delay.
 func (m *machine) stopFrom(i, cause int, delay time.Duration, now time.Time) {
 	m.plan = plan{step: stopAll, from: i, cursor: len(m.kids) - 1, cause: cause, delay: delay}
-	if m.spec.Parallel {
-		for j := len(m.kids) - 1; j >= i; j-- {
+	for j := len(m.kids) - 1; j >= i; j-- {
+		if k := &m.kids[j]; k.phase == waiting {
+			k.phase, k.token = idle, 0 // its turn may come long after its backoff
+		}
+		if m.spec.Parallel {
 			m.ask(j)
 		}
 	}
@@ -78,16 +81,13 @@ func (m *machine) backoff(i int, delay time.Duration) {
 }
 
 // ask asks a child to stop that is starting or up; one that is ending anyway is
-// left to it, and one in backoff stays down.
+// left to it.
 func (m *machine) ask(i int) {
 	k := &m.kids[i]
-	switch k.phase {
-	case starting, up:
+	if k.phase == starting || k.phase == up {
 		k.phase = stopping
 		m.do(actStop{i, k.gen})
 		m.limit(i, k.shutdown)
-	case waiting:
-		k.phase, k.token = idle, 0
 	}
 }
 
