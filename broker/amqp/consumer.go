@@ -75,7 +75,7 @@ func newConsumer(s *session, src broker.Source) *consumer {
 	c := &consumer{
 		s: s, queue: src.Queue.Name,
 		// The whole window fits, so that the pumps never wait for the reader.
-		out:  make(chan *broker.Delivery, src.Credit),
+		out:     make(chan *broker.Delivery, src.Credit),
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
