@@ -107,7 +107,7 @@ func thirdParty() []ThirdParty {
 		{Path: "golang.org/x/sys", Packages: []string{"bench"}},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
-		{Path: "github.com/google/go-cmp", Tests: true},
+		{Path: "github.com/google/go-cmp", Packages: []string{"broker/brokertest"}, Tests: true},
 		{Path: "github.com/rogpeppe/go-internal", Tests: true},
 		{Path: "github.com/santhosh-tekuri/jsonschema/v6", Tests: true},
 		{Path: "go.uber.org/goleak", Tests: true},
@@ -119,6 +119,10 @@ func goroutines() map[string]string {
 	return map[string]string{
 		"actors/pool.go":   "guard: the one way to run blocking code beside an actor; turns a panic or Goexit into a call",
 		"actors/worker.go": "the tasks, and the OS thread of a thread worker; run recovers and reports by defer, with the error preset",
+
+		"broker/brokertest/faults.go":  "test code: faults beside the traffic; each test waits for its goroutines",
+		"broker/brokertest/publish.go": "test code: publishers; each test waits for them",
+		"broker/brokertest/settle.go":  "test code: consumers beside a publisher; each test waits for them",
 
 		"broker/amqp/coalesce.go":  "writes what was buffered; ends when the connection is closed",
 		"broker/amqp/consumer.go":  "pumps, watchers and the settler of one consumer, counted in its session's WaitGroup; end when it dies",
