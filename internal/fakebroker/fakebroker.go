@@ -1,9 +1,12 @@
 package fakebroker
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -26,7 +29,7 @@ type Broker struct {
 
 type queue struct {
 	name      string
-	ready     []*message
+	ready     list.List // of *message
 	consumers []*consumer
 	next      int
 }
@@ -46,7 +49,7 @@ func (b *Broker) Put(queue string, p broker.Publication) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := b.queue(queue)
-	q.ready = append(q.ready, &message{pub: p})
+	q.ready.PushBack(&message{pub: p})
 	q.deliver(b)
 }
 
@@ -55,10 +58,17 @@ func (b *Broker) Ready(queue string) []broker.Publication {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var ps []broker.Publication
-	for _, m := range b.queue(queue).ready {
-		ps = append(ps, m.pub)
+	for e := b.queue(queue).ready.Front(); e != nil; e = e.Next() {
+		ps = append(ps, e.Value.(*message).pub)
 	}
 	return ps
+}
+
+// Len is how many messages wait in a queue.
+func (b *Broker) Len(queue string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queue(queue).ready.Len()
 }
 
 // Acked is how many deliveries were acked.
@@ -159,7 +169,7 @@ func (b *Broker) queue(name string) *queue {
 
 // deliver hands out what it can, to the consumers in turn.
 func (q *queue) deliver(b *Broker) {
-	for tried := 0; len(q.ready) > 0 && tried < len(q.consumers); {
+	for tried := 0; q.ready.Len() > 0 && tried < len(q.consumers); {
 		c := q.consumers[q.next%len(q.consumers)]
 		q.next++
 		if c.cancelled || len(c.unsettled) >= c.source.Credit {
@@ -167,8 +177,7 @@ func (q *queue) deliver(b *Broker) {
 			continue
 		}
 		tried = 0
-		m := q.ready[0]
-		q.ready = q.ready[1:]
+		m := q.ready.Remove(q.ready.Front()).(*message)
 		c.tag++
 		c.unsettled[c.tag] = m
 		b.peak = max(b.peak, len(c.unsettled))
@@ -213,7 +222,7 @@ func (s *session) Publish(_ context.Context, p *broker.Publication, done func(er
 	err := s.b.refuse
 	if err == nil {
 		q := s.b.queue(p.RoutingKey)
-		q.ready = append(q.ready, &message{pub: *p})
+		q.ready.PushBack(&message{pub: *p})
 		q.deliver(s.b)
 	}
 	s.b.mu.Unlock()
@@ -280,7 +289,7 @@ func (c *consumer) Settle(tag uint64, v broker.Verdict) error {
 		c.b.acked++
 	case broker.Requeue:
 		m.redelivered = true
-		c.q.ready = append([]*message{m}, c.q.ready...)
+		c.q.ready.PushFront(m)
 	}
 	if c.source.Settled != nil {
 		c.source.Settled(1)
@@ -325,14 +334,12 @@ func (c *consumer) end(err error) {
 			c.q.consumers = append(c.q.consumers[:i:i], c.q.consumers[i+1:]...)
 		}
 	}
-	var back []*message
-	for tag := uint64(1); tag <= c.tag && len(back) < len(c.unsettled); tag++ {
-		if m, ok := c.unsettled[tag]; ok {
-			m.redelivered = true
-			back = append(back, m)
-		}
+	tags := slices.Sorted(maps.Keys(c.unsettled))
+	for _, tag := range slices.Backward(tags) {
+		m := c.unsettled[tag]
+		m.redelivered = true
+		c.q.ready.PushFront(m)
 	}
-	c.q.ready = append(back, c.q.ready...)
 	close(c.done)
 	if !c.cancelled {
 		close(c.deliveries)

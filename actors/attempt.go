@@ -1,0 +1,133 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/task"
+)
+
+// The headers that travel with copies of a message.
+const (
+	headerAttempt   = "x-attempt"    // of the next run; absent means 1
+	headerReason    = "x-reason"     // why it is a dead letter
+	headerError     = "x-error"      // what the last attempt said, at most maxErrorHeader bytes
+	headerFirstSeen = "x-first-seen" // RFC 3339, when a worker first had it
+	headerNode      = "x-node"       // host name of the worker
+	headerQueue     = "x-queue"      // the queue that it was consumed from
+)
+
+const maxErrorHeader = 512
+
+// attempt decodes and runs the task of a flight, on the calling goroutine, and
+// says what became of it. Decoding is done here and not in the router, since a
+// large body takes milliseconds in which the router would stand still.
+func (p *pool) attempt(f *flight) verdict {
+	d, n := f.delivery, attemptOf(f.delivery)
+	if len(d.Body) > p.MaxBody {
+		err := fmt.Errorf("the body has %d bytes, the pool takes %d (max_body)", len(d.Body), p.MaxBody)
+		return undecodable(n, reasonOversize, err)
+	}
+	m, err := p.Codec.Decode(&task.Raw{
+		MessageID: d.MessageID, Type: d.Type, ContentType: d.ContentType, Headers: d.Headers, Body: d.Body,
+	})
+	if err != nil {
+		return undecodable(n, reasonDecode, err)
+	}
+	m.Queue, m.Attempt, m.Redelivered = p.Queue.Name, n, d.Redelivered
+	ctx := f.source.window.ctx
+	if p.Timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimeout)
+		defer cancel()
+		ctx = limited
+		m.Deadline, _ = ctx.Deadline()
+	}
+	err = p.Mux.Run(ctx, m)
+	return judge(&p.Retry, n, err, context.Cause(ctx), rand.Float64())
+}
+
+// attemptOf reads the number of the attempt that a delivery is for. Publishers
+// do not set it; whatever is no number from 1 up is 1.
+func attemptOf(d *broker.Delivery) int {
+	var n int64
+	switch v := d.Headers[headerAttempt].(type) {
+	case nil:
+	case int32:
+		n = int64(v)
+	case int64:
+		n = v
+	case string:
+		n, _ = strconv.ParseInt(v, 10, 32)
+	}
+	return int(max(1, min(n, 1<<30)))
+}
+
+// nextAttempt is the copy of a message for its next attempt. It goes to the end
+// of the queue, through the default exchange.
+func nextAttempt(d *broker.Delivery, p *pool, v *verdict) *broker.Publication {
+	c := copyOf(d, p)
+	c.RoutingKey = p.Queue.Name
+	c.Headers[headerAttempt] = int64(v.attempt + 1)
+	c.Headers[headerError] = clip(v.err)
+	return c
+}
+
+// deadLetter is the copy of a message for the dead-letter queue. It keeps all
+// properties but the expiry: a dead letter waits for people.
+func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.Publication {
+	c := copyOf(d, p)
+	dead := p.Queue.Dead
+	c.Exchange, c.RoutingKey = dead.Exchange, dead.Name
+	if dead.Exchange != "" && dead.Key != "" {
+		c.RoutingKey = dead.Key
+	}
+	c.Persistent, c.Expiration = true, ""
+	c.Headers[headerAttempt] = int64(v.attempt)
+	c.Headers[headerReason] = v.reason
+	c.Headers[headerError] = clip(v.err)
+	c.Headers[headerQueue] = p.Queue.Name
+	c.Headers[headerNode] = p.node
+	if _, ok := c.Headers[headerFirstSeen]; !ok {
+		c.Headers[headerFirstSeen] = now.UTC().Format(time.RFC3339)
+	}
+	return c
+}
+
+// copyOf copies a message without what the broker has added to it: a
+// re-published x-death makes RabbitMQ before 4.0.1 drop a message as a
+// dead-letter cycle, CC would send it to other queues as well, and a user-id
+// that is not our own is refused.
+func copyOf(d *broker.Delivery, p *pool) *broker.Publication {
+	c := &broker.Publication{Properties: d.Properties, Body: d.Body}
+	c.User = ""
+	c.Headers = maps.Clone(d.Headers)
+	if c.Headers == nil {
+		c.Headers = map[string]any{}
+	}
+	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
+		switch strings.ToLower(k) {
+		case "x-death", "x-delivery-count", "cc", "bcc":
+			return true
+		}
+		return strings.HasPrefix(k, "x-first-death-") || strings.HasPrefix(k, "x-last-death-")
+	})
+	return c
+}
+
+// clip is the error's text, valid UTF-8 and short enough for a header.
+func clip(err error) string {
+	if err == nil {
+		return ""
+	}
+	s := err.Error()
+	if len(s) > maxErrorHeader {
+		s = s[:maxErrorHeader]
+	}
+	return strings.ToValidUTF8(s, "")
+}

@@ -1,0 +1,106 @@
+package actors
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// DefaultMaxBody is the default of Pool.MaxBody in bytes. RabbitMQ itself takes
+// 16 MiB (4.0 and later) or 128 MiB.
+const DefaultMaxBody = 1 << 20
+
+// MaxHigh bounds Pool.High: 2047 channels of 65,535 unsettled deliveries are
+// AMQP's own limit, and RabbitMQ keeps unsettled deliveries in memory.
+const MaxHigh = 1_000_000
+
+func (o Options) withDefaults() Options {
+	o.Shutdown = cmp.Or(o.Shutdown, 30*time.Second)
+	if o.Root == nil {
+		o.Root = &supervisor.Spec{Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute}
+	}
+	if o.Reconnect == (supervisor.Backoff{}) {
+		o.Reconnect = supervisor.Backoff{Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5, ResetAfter: 10 * time.Second}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	pools := make([]Pool, len(o.Pools))
+	for i, p := range o.Pools {
+		pools[i] = p.withDefaults()
+	}
+	o.Pools = pools
+	return o
+}
+
+func (p Pool) withDefaults() Pool {
+	p.Name = cmp.Or(p.Name, p.Queue.Name)
+	p.Workers = cmp.Or(p.Workers, 1)
+	p.Slots = cmp.Or(p.Slots, 1)
+	p.High = cmp.Or(p.High, p.Workers*p.Slots)
+	if p.Low == 0 && p.High > 1 {
+		p.Low = (p.High + 1) / 2
+	}
+	p.AbandonAfter = cmp.Or(p.AbandonAfter, 5*time.Second)
+	p.MaxBody = cmp.Or(p.MaxBody, DefaultMaxBody)
+	p.Retry.MaxAttempts = cmp.Or(p.Retry.MaxAttempts, 5)
+	if p.Retry.Backoff == (supervisor.Backoff{}) {
+		p.Retry.Backoff = supervisor.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}
+	}
+	if p.Supervise == nil {
+		p.Supervise = &supervisor.Spec{
+			Strategy: supervisor.OneForOne, Intensity: 5, Period: time.Minute, Parallel: true,
+			Backoff: supervisor.Backoff{Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.2, ResetAfter: 30 * time.Second},
+		}
+	}
+	return p
+}
+
+// validate joins everything that is wrong with options that have defaults.
+func (o Options) validate() error {
+	var errs []error
+	if o.Dialer == nil {
+		errs = append(errs, errors.New("actors: Options.Dialer is missing"))
+	}
+	if len(o.Pools) == 0 {
+		errs = append(errs, errors.New("actors: Options.Pools is empty: there is nothing to consume"))
+	}
+	names := map[string]bool{}
+	for i, p := range o.Pools {
+		for _, err := range p.problems() {
+			errs = append(errs, fmt.Errorf("actors: pool %d (%q): %w", i, p.Name, err))
+		}
+		if names[p.Name] {
+			errs = append(errs, fmt.Errorf("actors: pool %d: the name %q is taken", i, p.Name))
+		}
+		names[p.Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (p Pool) problems() []error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(p.Queue.Name != "", "Queue.Name is empty")
+	check(p.Queue.Dead != nil && p.Queue.Dead.Name != "", "Queue.Dead is missing: bad messages need a dead-letter queue")
+	check(p.Codec != nil, "Codec is missing")
+	check(p.Mux != nil && len(p.Mux.Names()) > 0, "Mux is missing or has no handler")
+	check(p.Mode <= Thread, "Mode %d is unknown", p.Mode)
+	check(p.Mode != Thread || p.Slots == 1, "Slots is %d, but a thread runs one task at a time", p.Slots)
+	check(p.Workers > 0, "Workers is %d, it must be at least 1", p.Workers)
+	check(p.Slots > 0, "Slots is %d, it must be at least 1", p.Slots)
+	check(p.High > 0 && p.High <= MaxHigh, "High is %d, it must be from 1 to %d", p.High, MaxHigh)
+	check(p.Low >= 0 && p.Low < max(p.High, 1), "Low is %d, it must be below High (%d)", p.Low, p.High)
+	check(p.Timeout >= 0 && p.AbandonAfter > 0, "Timeout (%v) and AbandonAfter (%v) must not be negative", p.Timeout, p.AbandonAfter)
+	check(p.MaxBody > 0, "MaxBody is %d, it must be at least 1", p.MaxBody)
+	check(p.Retry.MaxAttempts > 0, "Retry.MaxAttempts is %d, it must be at least 1", p.Retry.MaxAttempts)
+	return errs
+}

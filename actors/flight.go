@@ -1,0 +1,73 @@
+package actors
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/credit"
+)
+
+// The states of a flight. Whoever wins the step out of queued decides whether the
+// task runs; whoever wins the step out of running decides what became of it.
+const (
+	stateQueued    uint32 = iota // in the backlog, or assigned to a worker
+	stateRunning                 // its handler runs
+	stateDone                    // its handler has returned; verdict is set
+	stateRevoked                 // taken back before it ran
+	stateAbandoned               // still running, but no longer waited for
+)
+
+// flight is one delivery on its way through a pool. The router owns it; a
+// worker may touch state and, once it has won queued->running, verdict.
+type flight struct {
+	delivery *broker.Delivery
+	source   *source
+	state    atomic.Uint32
+	verdict  verdict
+
+	// Owned by the router.
+	phase      phase
+	slot       int // index in the ledger
+	worker     int
+	assigned   time.Time
+	prev, next *flight // in the router's list of assigned flights
+	outgoing   *broker.Publication
+	tries      int // publications of outgoing that failed
+	timer      *time.Timer
+}
+
+// source is what the flights of one consumer have in common.
+type source struct {
+	consumer broker.Consumer // the only one on which its deliveries may be settled
+	window   *window
+}
+
+// window is what lasts as long as one incarnation of a router: the count of its
+// deliveries in flight, and the context of its tasks. A flight that outlives its
+// router is still counted where it was counted first.
+type window struct {
+	mark *credit.Watermark
+	ctx  context.Context
+}
+
+// phase is where the router has a flight.
+type phase uint8
+
+const (
+	inBacklog  phase = iota
+	withWorker       // assigned: queued there, or running
+	onHold           // waits for its next attempt
+	publishing       // its copy is on the way to the broker
+)
+
+// again returns a fresh flight for the delivery of f, which was revoked: an old
+// mailbox or goroutine may still hold f and must not win with it.
+func (f *flight) again() *flight {
+	return &flight{delivery: f.delivery, source: f.source}
+}
+
+// stale reports whether the consumer of the flight is dead: its delivery belongs
+// to somebody else by now and must not be settled by us.
+func (f *flight) stale() bool { return isDone(f.source.consumer.Done()) }

@@ -1,0 +1,54 @@
+package actors
+
+// ledger holds the flights that are not settled. Its remove is the one gate
+// that may settle a delivery: it says yes once for each flight.
+//
+// It is a slab with a free list, so that adding and removing cost no hashing;
+// it never holds more than the high watermark.
+type ledger struct {
+	slots []*flight
+	free  []int
+}
+
+func (l *ledger) add(f *flight) {
+	if n := len(l.free); n > 0 {
+		f.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+		l.slots[f.slot] = f
+		return
+	}
+	f.slot = len(l.slots)
+	l.slots = append(l.slots, f)
+}
+
+// has reports whether f is unsettled.
+func (l *ledger) has(f *flight) bool {
+	return f.slot < len(l.slots) && l.slots[f.slot] == f
+}
+
+// remove takes f out and reports whether it was in.
+func (l *ledger) remove(f *flight) bool {
+	if !l.has(f) {
+		return false
+	}
+	l.slots[f.slot] = nil
+	l.free = append(l.free, f.slot)
+	return true
+}
+
+// replace puts fresh in the place of old, which must be in.
+func (l *ledger) replace(old, fresh *flight) {
+	fresh.slot = old.slot
+	l.slots[old.slot] = fresh
+}
+
+func (l *ledger) len() int { return len(l.slots) - len(l.free) }
+
+// each calls visit for every flight; visit may remove or replace the one it got.
+func (l *ledger) each(visit func(*flight)) {
+	for _, f := range l.slots {
+		if f != nil {
+			visit(f)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// assign is a flight on its way to a worker, finished one on its way back.
+// Being the flight itself they cost no allocation.
+type (
+	assign   flight
+	finished flight
+)
+
+// Messages to the router.
+type (
+	// arrivals are new flights from the pump, counted in the watermark.
+	arrivals struct{ flights []*flight }
+
+	workerUp struct {
+		worker, generation int
+		pid                *actor.PID
+	}
+	// workerDown ends a generation of a worker: what it had not started goes to
+	// others.
+	workerDown struct{ worker, generation int }
+
+	// consumerLost comes after the last arrivals of a consumer that died: what
+	// it delivered belongs to somebody else now.
+	consumerLost struct{ source *source }
+
+	// retryDue ends the wait of a flight on hold, published is the outcome of a
+	// publication, republish the end of the wait after one that failed.
+	retryDue  struct{ flight *flight }
+	published struct {
+		flight *flight
+		err    error
+	}
+	republish struct{ flight *flight }
+
+	// sweep looks for tasks that have outlived their timeout.
+	sweep struct{}
+
+	// drain hands back what has not started and lets the rest finish;
+	// intakeClosed says that no more arrivals will come.
+	drain        struct{}
+	intakeClosed struct{}
+	// cutoff cancels what still runs; giveUp hands back what runs even then.
+	cutoff struct {
+		cause error
+		grace time.Duration
+	}
+	giveUp struct{}
+)
+
+// abandon tells a worker that the flight's goroutine or thread is lost to it.
+type abandon struct{ flight *flight }
+
+// Messages to the broker actor.
+type (
+	routerUp   struct{ pool *pool }
+	routerDown struct{ pool *pool }
+
+	dial      struct{ epoch int }
+	connected struct {
+		epoch   int
+		session broker.Session
+		err     error
+	}
+	sessionLost struct {
+		epoch int
+		err   error
+	}
+
+	subscribe struct {
+		pool *pool
+		try  int
+	}
+	subscribed struct {
+		pool     *pool
+		try      int
+		window   *window // of the router that the consumer delivers to
+		consumer broker.Consumer
+		err      error
+	}
+	consumerEnded struct {
+		pool     *pool
+		consumer broker.Consumer
+		err      error
+	}
+
+	publish struct {
+		pool   *pool
+		flight *flight
+	}
+
+	// hangUp closes the consumers and the session, and then done.
+	hangUp struct {
+		within time.Duration
+		done   chan<- struct{}
+	}
+
+	// crashed is the panic of a goroutine that the actor owns.
+	crashed struct{ err error }
+)

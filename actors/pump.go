@@ -1,0 +1,113 @@
+package actors
+
+import (
+	"context"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// pumpBatch is the largest number of flights in one message to the router:
+// enough to share the cost of a send, few enough that the workers start early.
+const pumpBatch = 64
+
+// pump moves the deliveries of one consumer to the router. It is the only place
+// that blocks on the watermark, and the only one that raises it.
+type pump struct {
+	pool   *pool
+	source *source
+	finish <-chan struct{} // closed when we drain
+}
+
+// run returns when the consumer has no more deliveries for us. The router has
+// then been told of every one of them, and of the loss if the consumer died.
+func (p *pump) run() {
+	dead := p.source.consumer.Done()
+	for p.source.window.mark.Wait(p.finish, dead) {
+		select {
+		case d, ok := <-p.source.consumer.Deliveries():
+			if !ok {
+				p.end()
+				return
+			}
+			p.forward(d)
+		case <-p.finish:
+			p.giveBack()
+			p.end()
+			return
+		}
+	}
+	if !isDone(dead) {
+		p.giveBack()
+	}
+	p.end()
+}
+
+// forward sends d and whatever else is there already, up to the watermark.
+func (p *pump) forward(d *broker.Delivery) {
+	flights := make([]*flight, 0, min(pumpBatch, 1+len(p.source.consumer.Deliveries())))
+	for {
+		flights = append(flights, &flight{delivery: d, source: p.source})
+		if p.source.window.mark.Add() || len(flights) == pumpBatch {
+			break
+		}
+		select {
+		case next, ok := <-p.source.consumer.Deliveries():
+			if ok {
+				d = next
+				continue
+			}
+		default:
+		}
+		break
+	}
+	p.pool.toRouter(&arrivals{flights})
+}
+
+// giveBack returns the deliveries that had reached this process but no worker.
+func (p *pump) giveBack() {
+	for d := range p.source.consumer.Deliveries() {
+		p.source.window.mark.Add() // the settlement will be counted down again
+		if p.source.consumer.Settle(d.Tag, broker.Requeue) != nil {
+			p.source.window.mark.Done(1)
+		}
+	}
+}
+
+func (p *pump) end() {
+	if isDone(p.source.consumer.Done()) {
+		p.pool.toRouter(&consumerLost{p.source})
+	}
+}
+
+// outbox publishes copies of messages (retries, dead letters) one after the
+// other, outside the broker actor, since the broker may block a publisher.
+type outbox struct {
+	session broker.Session
+	waiting chan *publish // the broker actor sends; never full, see newOutbox
+}
+
+// newOutbox returns an outbox for publications of the given number of flights: a
+// flight has one publication under way at most, so put never blocks.
+func newOutbox(s broker.Session, flights int) *outbox {
+	return &outbox{session: s, waiting: make(chan *publish, flights)}
+}
+
+func (o *outbox) put(m *publish) { o.waiting <- m }
+
+// run returns when the session or ctx has ended. What waits then is not
+// answered: its consumer has died with the session, which frees the flights.
+func (o *outbox) run(ctx context.Context) {
+	for {
+		select {
+		case m := <-o.waiting:
+			answer := func(err error) { m.pool.toRouter(&published{m.flight, err}) }
+			if err := o.session.Publish(ctx, m.flight.outgoing, answer); err != nil {
+				answer(err)
+			}
+		case <-o.session.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,341 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/credit"
+)
+
+// router owns every delivery of a pool from its arrival to its settlement: it
+// gives it to the least loaded worker, and it alone decides whether the delivery
+// is acked, handed back, retried or dead-lettered.
+type router struct {
+	pool *pool
+
+	self     *actor.PID
+	cancel   context.CancelCauseFunc // of the context of all tasks
+	ledger   ledger
+	backlog  backlog
+	assigned assignedList
+	balance  *credit.Balancer
+	workers  []seat
+	sweeping bool // a sweep is due
+	draining bool
+	closed   bool // no more arrivals will come
+	cut      error
+}
+
+// seat is the router's entry for a worker.
+type seat struct {
+	pid        *actor.PID
+	generation int
+	held       int // slots that abandoned tasks keep occupied
+}
+
+func (r *router) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *arrivals:
+		r.onArrivals(m)
+	case *finished:
+		r.onFinished((*flight)(m))
+	case *published:
+		r.onPublished(m)
+	case *workerUp:
+		r.onWorkerUp(m)
+	case *workerDown:
+		r.onWorkerDown(m)
+	case *consumerLost:
+		r.onConsumerLost(m.source)
+	case *retryDue:
+		r.onRetryDue(m.flight)
+	case *republish:
+		r.onRepublish(m.flight)
+	case *sweep:
+		r.onSweep()
+	case *drain:
+		r.onDrain()
+	case *intakeClosed:
+		r.closed = true
+		r.checkDrained()
+	case *cutoff:
+		r.onCutoff(m)
+	case *giveUp:
+		r.onGiveUp()
+	case *actor.Started:
+		r.onStarted(ctx.Self())
+	case *actor.Stopping:
+		r.onStopping()
+	}
+}
+
+func (r *router) onStarted(self *actor.PID) {
+	r.self = self
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.cancel = cancel
+	r.pool.window.Store(&window{credit.NewWatermark(r.pool.High, r.pool.Low), ctx})
+	r.pool.backlog.Store(0)
+	r.balance = credit.NewBalancer(r.pool.Workers, r.pool.Slots)
+	r.workers = make([]seat, r.pool.Workers)
+	for i := range r.pool.workers {
+		r.pool.workers[i].assigned.Store(0)
+	}
+}
+
+// onStopping leaves the deliveries to the broker actor, which closes their
+// consumer when the router goes down.
+func (r *router) onStopping() {
+	r.cancel(errReplaced)
+	r.ledger.each(func(f *flight) {
+		if f.timer != nil {
+			f.timer.Stop()
+		}
+	})
+}
+
+func (r *router) tell(message any) { r.pool.system.Send(r.self, message) }
+
+func (r *router) onArrivals(m *arrivals) {
+	for _, f := range m.flights {
+		r.ledger.add(f)
+		if r.draining {
+			r.settle(f, broker.Requeue)
+			continue
+		}
+		r.backlog.push(f)
+	}
+	r.dispatch()
+}
+
+// dispatch gives flights to workers as long as there are both.
+func (r *router) dispatch() {
+	for r.backlog.n > 0 {
+		i, ok := r.balance.Acquire()
+		if !ok {
+			break
+		}
+		r.assign(r.backlog.pop(), i)
+	}
+	r.pool.backlog.Store(int64(r.backlog.n))
+}
+
+func (r *router) assign(f *flight, worker int) {
+	w := &r.workers[worker]
+	f.phase, f.worker = withWorker, worker
+	r.pool.workers[worker].assigned.Add(1)
+	if r.pool.Timeout > 0 {
+		f.assigned = time.Now()
+		r.assigned.push(f)
+		r.sweepLater()
+	}
+	r.pool.system.Send(w.pid, (*assign)(f))
+}
+
+// unassign gives the slot of a flight back.
+func (r *router) unassign(f *flight) {
+	r.balance.Release(f.worker)
+	r.pool.workers[f.worker].assigned.Add(-1)
+	if r.pool.Timeout > 0 {
+		r.assigned.unlink(f)
+	}
+}
+
+func (r *router) onFinished(f *flight) {
+	if !r.ledger.has(f) {
+		r.onLate(f)
+		return
+	}
+	r.unassign(f)
+	r.conclude(f)
+	r.dispatch()
+}
+
+// onLate handles the end of a task that had been abandoned, or revoked at the
+// end of a drain: its delivery is settled.
+func (r *router) onLate(f *flight) {
+	if f.state.Load() != stateAbandoned {
+		return
+	}
+	s := &r.pool.workers[f.worker]
+	s.abandoned.Add(-1)
+	if w := &r.workers[f.worker]; w.held > 0 {
+		w.held--
+		r.balance.Release(f.worker)
+		s.assigned.Add(-1)
+		r.dispatch()
+	}
+}
+
+// conclude carries out the verdict on a flight that is with no worker any more.
+func (r *router) conclude(f *flight) {
+	switch v := &f.verdict; {
+	case f.stale():
+		r.drop(f)
+	case v.action == ackIt:
+		r.settle(f, broker.Ack)
+	case v.action == requeueIt:
+		r.settle(f, broker.Requeue)
+	case v.action == deadLetterIt:
+		r.logDeadLetter(f)
+		f.outgoing = deadLetter(f.delivery, r.pool, v, time.Now())
+		r.publish(f)
+	case v.action == retryIt:
+		f.outgoing = nextAttempt(f.delivery, r.pool, v)
+		r.hold(f)
+	}
+}
+
+func (r *router) logDeadLetter(f *flight) {
+	r.pool.log.Warn("dead-lettering a message", "task", f.delivery.MessageID, "queue", r.pool.Queue.Dead.Name,
+		"reason", f.verdict.reason, "attempt", f.verdict.attempt, "err", f.verdict.err)
+}
+
+// hold waits before the next attempt. The wait is spent here, with the delivery
+// unsettled: if this process dies the broker has it still.
+func (r *router) hold(f *flight) {
+	r.pool.log.Debug("attempt failed", "task", f.delivery.MessageID, "attempt", f.verdict.attempt, "err", f.verdict.err, "retry_in", f.verdict.after)
+	if r.draining || f.verdict.after <= 0 {
+		r.publish(f)
+		return
+	}
+	f.phase = onHold
+	r.after(f, f.verdict.after, &retryDue{f})
+}
+
+func (r *router) after(f *flight, wait time.Duration, message any) {
+	f.timer = time.AfterFunc(wait, func() { r.tell(message) })
+}
+
+func (r *router) onRetryDue(f *flight) {
+	if r.ledger.has(f) && f.phase == onHold {
+		r.publish(f)
+	}
+}
+
+func (r *router) publish(f *flight) {
+	f.phase, f.timer = publishing, nil
+	r.pool.send(r.pool.broker, &publish{r.pool, f})
+}
+
+func (r *router) onRepublish(f *flight) {
+	if r.ledger.has(f) {
+		r.publish(f)
+	}
+}
+
+// onPublished acks a delivery once the broker has its copy. Until then it stays
+// unsettled, however often the publication fails.
+func (r *router) onPublished(m *published) {
+	f := m.flight
+	if !r.ledger.has(f) {
+		return
+	}
+	switch {
+	case f.stale():
+		r.drop(f)
+	case m.err == nil:
+		r.pool.problem.Store(nil)
+		r.settle(f, broker.Ack)
+	case r.cut != nil:
+		r.settle(f, broker.Requeue)
+	default:
+		f.tries++
+		wait := republishBackoff.Delay(f.tries, 0.5)
+		r.pool.setProblem(m.err)
+		r.pool.log.Error("cannot publish a copy of the message, keeping the original",
+			"task", f.delivery.MessageID, "exchange", f.outgoing.Exchange, "routing_key", f.outgoing.RoutingKey,
+			"err", m.err, "retry_in", wait)
+		r.after(f, wait, &republish{f})
+	}
+}
+
+// settle ends a flight. The watermark is lowered once the broker has been told.
+func (r *router) settle(f *flight, v broker.Verdict) {
+	if !r.ledger.remove(f) {
+		return
+	}
+	err := f.source.consumer.Settle(f.delivery.Tag, v)
+	if err == nil {
+		r.pool.settled.Add(1)
+	} else {
+		f.source.window.mark.Done(1)
+		if !errors.Is(err, broker.ErrStale) {
+			r.pool.log.Error("cannot settle a delivery", "task", f.delivery.MessageID, "err", err)
+		}
+	}
+	r.checkDrained()
+}
+
+// drop ends a flight whose delivery is not ours any more.
+func (r *router) drop(f *flight) {
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	if r.ledger.remove(f) {
+		f.source.window.mark.Done(1)
+	}
+	r.checkDrained()
+}
+
+// onConsumerLost forgets what the dead consumer had delivered. Running tasks run
+// on, and count as in flight until they end.
+func (r *router) onConsumerLost(s *source) {
+	r.backlog.retain(func(f *flight) bool {
+		if f.source != s {
+			return true
+		}
+		r.drop(f)
+		return false
+	})
+	r.ledger.each(func(f *flight) {
+		if f.source == s && (f.phase != withWorker || r.revoke(f)) {
+			r.drop(f)
+		}
+	})
+	r.dispatch()
+}
+
+// revoke takes a flight back from its worker unless its task has started.
+func (r *router) revoke(f *flight) bool {
+	if !f.state.CompareAndSwap(stateQueued, stateRevoked) {
+		return false
+	}
+	r.unassign(f)
+	return true
+}
+
+func (r *router) onWorkerUp(m *workerUp) {
+	w := &r.workers[m.worker]
+	if m.generation <= w.generation {
+		return
+	}
+	r.takeBack(m.worker) // in case its end was never told
+	w.pid, w.generation = m.pid, m.generation
+	r.balance.Up(m.worker)
+	r.dispatch()
+}
+
+func (r *router) onWorkerDown(m *workerDown) {
+	if m.generation != r.workers[m.worker].generation {
+		return
+	}
+	r.balance.Down(m.worker)
+	r.takeBack(m.worker)
+	r.dispatch()
+}
+
+// takeBack puts what a dead generation of the worker had not started at the head
+// of the backlog. What it had started reports by itself.
+func (r *router) takeBack(worker int) {
+	r.ledger.each(func(f *flight) {
+		if f.phase == withWorker && f.worker == worker && r.revoke(f) {
+			fresh := f.again()
+			r.ledger.replace(f, fresh)
+			r.backlog.pushFront(fresh)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package actors
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/magne-actors/magne-actors/task"
+)
+
+// worker runs the tasks that the router assigns to it, up to its slots at once.
+// Its mailbox never holds more than that: the router counts. It decides nothing
+// and settles nothing; what a task has come to goes straight to the router, so
+// that the end of a worker loses no result.
+type worker struct {
+	pool   *pool
+	index  int
+	thread chan *flight // mode thread: the worker's OS thread receives; nil otherwise
+}
+
+func (w *worker) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *assign:
+		w.onAssign((*flight)(m))
+	case *abandon:
+		w.onAbandon()
+	case *actor.Started:
+		w.onStarted()
+	case *actor.Stopping:
+		w.releaseThread()
+	}
+}
+
+func (w *worker) onStarted() {
+	if w.pool.Mode == Thread {
+		w.thread = make(chan *flight, 1) // the one slot: a send never blocks
+		go w.runThread(w.thread)
+	}
+}
+
+func (w *worker) onAssign(f *flight) {
+	if w.thread != nil {
+		w.thread <- f
+		return
+	}
+	go w.run(f)
+}
+
+// onAbandon replaces the thread that a task has kept. The old one ends when the
+// task does, if ever.
+func (w *worker) onAbandon() {
+	if w.thread != nil {
+		w.releaseThread()
+		w.onStarted()
+	}
+}
+
+func (w *worker) releaseThread() {
+	if w.thread != nil {
+		close(w.thread)
+		w.thread = nil
+	}
+}
+
+// runThread runs flights on one OS thread that nothing else uses. The thread is
+// never unlocked, so that it ends with the goroutine and takes with it whatever
+// a C library has left in its thread-local state.
+func (w *worker) runThread(flights <-chan *flight) {
+	runtime.LockOSThread()
+	closed := false
+	defer func() {
+		if !closed {
+			go w.runThread(flights) // a handler has ended this one by runtime.Goexit
+		}
+	}()
+	for f := range flights {
+		w.run(f)
+	}
+	closed = true
+}
+
+// run runs one flight unless it was revoked meanwhile. The router hears of the
+// end in any case: by return, panic or runtime.Goexit.
+func (w *worker) run(f *flight) {
+	if !f.state.CompareAndSwap(stateQueued, stateRunning) {
+		return
+	}
+	running := &w.pool.workers[w.index].running
+	running.Add(1)
+	err := errGoexit
+	var v verdict
+	defer func() {
+		if r := recover(); r != nil {
+			err = &task.PanicError{Value: r, Stack: debug.Stack()}
+		}
+		if err != nil {
+			v = judge(&w.pool.Retry, attemptOf(f.delivery), err, context.Cause(f.source.window.ctx), rand.Float64())
+		}
+		running.Add(-1)
+		if f.state.CompareAndSwap(stateRunning, stateDone) {
+			f.verdict = v
+		}
+		w.pool.toRouter((*finished)(f))
+	}()
+	v = w.pool.attempt(f)
+	err = nil
+}
