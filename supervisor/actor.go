@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"math/rand/v2"
-	"runtime/debug"
+
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -172,13 +172,7 @@ func endState(e Exit) state {
 }
 
 func (s *supervisor) logExit(n *node, a actExit) {
-	attrs := []any{"actor", n.id, "generation", a.gen}
-	if a.exit.Err != nil {
-		attrs = append(attrs, "err", a.exit.Err)
-		if p, ok := errors.AsType[*PanicError](a.exit.Err); ok {
-			attrs = append(attrs, "stack", string(p.Stack))
-		}
-	}
+	attrs := withStack(a.exit.Err, "actor", n.id, "generation", a.gen)
 	switch {
 	case a.exit.Abandoned && n.spec.Shutdown != BrutalKill:
 		s.sys.log.Error("child abandoned: it did not stop in time and may still run", attrs...)
@@ -187,6 +181,18 @@ func (s *supervisor) logExit(n *node, a actExit) {
 	default:
 		s.sys.log.Debug("child ended", append(attrs, "reason", a.exit.Reason.String())...)
 	}
+}
+
+// withStack adds an error, and its stack if it has one, to a log's attributes.
+func withStack(err error, attrs ...any) []any {
+	if err == nil {
+		return attrs
+	}
+	attrs = append(attrs, "err", err)
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		attrs = append(attrs, "stack", string(p.Stack))
+	}
+	return attrs
 }
 
 func (s *supervisor) backoff(a actBackoff) {
@@ -248,8 +254,7 @@ func (s *supervisor) orphan() {
 func (s *supervisor) call(n *node, fn func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			p := &PanicError{Value: v, Stack: debug.Stack()}
-			s.sys.log.Error("callback failed", "actor", n.id, "err", p, "stack", string(p.Stack))
+			s.sys.log.Error("callback failed", withStack(caught(v), "actor", n.id)...)
 		}
 	}()
 	fn()

@@ -62,7 +62,7 @@ func BenchmarkSend(b *testing.B) {
 // successor is up.
 func BenchmarkRestart(b *testing.B) {
 	pids := make(chan *actor.PID, 1)
-	sys := benchRun(b, Spec{Intensity: 1 << 20, Period: time.Nanosecond}, Child{
+	sys := benchRun(b, Spec{Intensity: 1 << 10, Period: time.Nanosecond}, Child{
 		ID: "a",
 		Producer: func() actor.Actor {
 			return actor.ReceiveFunc(func(ctx actor.Context) {

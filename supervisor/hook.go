@@ -71,11 +71,13 @@ type hook struct {
 	inner  actor.MessageInvoker
 	system *actor.ActorSystem
 	inc    *incarnation
-	dead   bool // it failed: what is queued is dropped
-	ending bool // Stop has been passed on
-	broken bool // it failed in Stopping or Stopped, so that protoactor did not finish
-	down   bool // childDown was told
 	exit   Exit
+
+	dead    bool // it failed: what is queued is dropped
+	drained bool // Drain was delivered
+	ending  bool // Stop has been passed on
+	broken  bool // it failed in Stopping or Stopped, so that protoactor did not finish
+	down    bool // childDown was told
 }
 
 // InvokeUserMessage is the way of every message to the actor, so it reads no
@@ -104,11 +106,15 @@ func (h *hook) InvokeSystemMessage(m any) {
 			h.inc.tell(childUp{h.inc})
 		}
 	case *actor.Stop:
+		if h.inc.drains {
+			h.drain() // who stops it past its supervisor cannot know
+			return
+		}
 		h.stop(Exit{})
 	case *quit:
 		h.stop(m.exit)
 	case *Drain:
-		h.InvokeUserMessage(m)
+		h.drain()
 	default:
 		defer h.checkDown() // after Terminated of the actor's own children
 		h.pass(m)
@@ -128,6 +134,14 @@ func (h *hook) pass(m any) {
 	}()
 	h.inner.InvokeSystemMessage(m)
 	returned = true
+}
+
+// drain has a Drainer begin to stop.
+func (h *hook) drain() {
+	if !h.drained && !h.ending {
+		h.drained = true
+		h.InvokeUserMessage(&Drain{})
+	}
 }
 
 // stop ends the actor, for the reason that exit gives unless it was asked to.

@@ -182,16 +182,25 @@ func TestWhatIsQueuedIsDroppedAtTheEnd(t *testing.T) {
 	})
 }
 
+func TestASupervisorThatIsStoppedByAnybodyStopsItsChildren(t *testing.T) {
+	inBubble(t, func(tr *tree) {
+		tr.run(supervisor.Spec{}, tr.sup("s", supervisor.Spec{}, tr.child("a"), tr.child("b")))
+		want(t, tr.tell("s", &actor.PoisonPill{}), "-b, b: shutdown, -a, a: shutdown, s: shutdown, +a, +b")
+	})
+}
+
 func TestASupervisorThatFailsItselfIsRestartedWithItsChildren(t *testing.T) {
 	inBubble(t, func(tr *tree) {
-		s := tr.sup("s", supervisor.Spec{}, tr.child("a"), tr.child("b"))
-		tr.run(supervisor.Spec{}, s)
-		// Only its own supervisor may stop it; somebody does all the same.
-		tr.sys.Send(tr.pid("s"), &actor.PoisonPill{})
-		diary := strings.Join(tr.rest(), ", ")
-		for _, w := range []string{"-b", "-a", "s: normal", "+a, +b"} {
-			if !strings.Contains(diary, w) {
-				t.Errorf("no %q in %s", w, diary)
+		tr.run(supervisor.Spec{}, tr.sup("s", supervisor.Spec{}, tr.child("a"), tr.sup("r", supervisor.Spec{}, tr.child("b"))))
+		diary := strings.Join(tr.tell("s", supervisor.Malformed), ", ")
+		for _, w := range []string{"-a", "-b", "s: abnormal", "+a", "+b"} {
+			if strings.Count(diary, w) != 1 {
+				t.Errorf("%q is not there once: %s", w, diary)
+			}
+		}
+		for _, id := range []string{"a", "r", "b"} {
+			if n := tr.node(id); n.State != "up" || n.Abandoned != nil || *n.Restarts != 1 {
+				t.Errorf("%s: got %s, abandoned %v, %d restarts", id, n.State, n.Abandoned, *n.Restarts)
 			}
 		}
 		want(t, tr.tell("a", "hello"), "a got hello")
