@@ -83,7 +83,7 @@ func (f *File) checkPool(p *Pool) {
 	f.checkWatermarks(p, at+".watermarks")
 	f.checkBackoff(at+".retry", p.Retry.Backoff)
 	if f.read.usable(at+".queue") && strings.HasPrefix(p.Queue, "amq.") {
-		f.read.complain(at+".queue", "%q is reserved: RabbitMQ keeps names that begin with amq. for itself", p.Queue)
+		f.read.complain(at+".queue", "RabbitMQ keeps names that begin with amq. for itself: choose another")
 	}
 	for _, name := range sortedNames(p.Tasks) {
 		f.checkTask(at+".tasks"+component(name), p.Tasks[name])
@@ -208,14 +208,7 @@ func (r *reader) usable(paths ...string) bool {
 }
 
 // badBelow reports whether something below the path is wrong.
-func (r *reader) badBelow(path string) bool {
-	for p := range r.bad {
-		if strings.HasPrefix(p, path+".") || strings.HasPrefix(p, path+"[") {
-			return true
-		}
-	}
-	return false
-}
+func (r *reader) badBelow(path string) bool { return r.under[path] }
 
 // later is that of two paths which stands further down, or is set at all: the one
 // to point at when the two contradict each other.
@@ -230,7 +223,7 @@ func (r *reader) later(a, b string) string {
 // complain notes a mistake at a path; when the key has no place it is that of
 // the section around it.
 func (r *reader) complain(path, format string, args ...any) {
-	r.bad[path] = true
+	r.spoil(path)
 	r.errs = append(r.errs, r.at(path, format, args...))
 }
 
@@ -242,7 +235,7 @@ func (r *reader) warn(path, format string, args ...any) {
 func (r *reader) at(path, format string, args ...any) *FieldError {
 	around := path
 	for !r.given(around) {
-		around = around[:max(strings.LastIndexByte(around, '.'), strings.LastIndexByte(around, '['), 0)]
+		around = parent(around)
 	}
 	p := r.places[around]
 	return &FieldError{Source: p.source, Path: path, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)}

@@ -23,9 +23,9 @@
 //     once, as [Errors], each with its place.
 //   - Whatever the input, Parse returns: it does not panic and its time and
 //     memory are bounded, anchors and aliases included.
-//   - No error, warning or dump contains a value that is a secret ([Secret]) or that came
-//     out of a ${VARIABLE}.
-//   - One table ([keys] in keys.go) says which keys there are. Validation,
+//   - No error, warning or dump contains a value that is a secret ([Secret]). A value
+//     out of a ${VARIABLE} that cannot be used is not quoted either.
+//   - One table (keys.go) says which keys there are. Validation,
 //     defaults, [Schema], [Example] and docs/configuration.md are made from it.
 //   - Reading does no input or output other than the file, the environment and the
 //     files named by file: values.

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 
 	"github.com/magne-actors/magne-actors/task/builtin"
@@ -40,6 +42,7 @@ type key struct {
 	// stands for a component in <>; the Doc says it in words.
 	pattern, patternDoc string
 	word, wordDoc       string
+	re                  *regexp.Regexp // pattern or word, made by matches
 
 	// optional sections have no defaults unless the section is there.
 	optional bool
@@ -53,6 +56,14 @@ type key struct {
 	shown   string   // the value to show commented out, when it is not the default
 	comment []string // for <>: further names, commented out
 	only    string   // for a key below <>: shown for this name only
+}
+
+// matches holds a text, or a name, against the regular expression.
+func (k *key) matches(s string) bool {
+	if k.re == nil {
+		k.re = regexp.MustCompile(cmp.Or(k.pattern, k.word))
+	}
+	return k.re.MatchString(s)
 }
 
 const (

@@ -33,7 +33,9 @@ func Parse(r io.Reader, name string, environ []string) (*File, error) {
 		rd.errs = append(rd.errs, &FieldError{Source: name, Message: err.Error()})
 	}
 	f.read = rd
-	f.check()
+	if !rd.unread {
+		f.check()
+	}
 	if len(rd.errs) > 0 {
 		return f, sorted(rd.errs)
 	}
@@ -52,10 +54,11 @@ type layout struct {
 // idea of keys can change anything.
 func (r *reader) parse(in io.Reader) (*File, error) {
 	settings := map[string]any{}
+	r.unread = true
 	if y := r.document(in); y != nil {
 		r.places[""] = place{r.file, y.Line, y.Column}
 		if v, ok := r.value(r.root, nil, y); ok {
-			settings = v.(map[string]any)
+			settings, r.unread = v.(map[string]any), false
 		}
 	}
 	v := viper.New()

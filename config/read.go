@@ -30,7 +30,9 @@ type reader struct {
 	env    environment
 	places map[string]place // by path.String(): what is set, and where
 	bad    map[string]bool  // paths whose value is no use
+	under  map[string]bool  // paths below which something is
 	hidden map[string]bool  // paths whose value came from a variable or a file
+	unread bool             // it is not even a mapping: nothing else can be said about it
 	warns  []*FieldError
 	errs   []*FieldError
 	order  []string            // names of pools as they stand in the file
@@ -41,16 +43,31 @@ type reader struct {
 func newReader(file string, env environment) *reader {
 	return &reader{
 		file: file, root: newTree(), env: env,
-		places: map[string]place{"": {source: file}}, bad: map[string]bool{}, hidden: map[string]bool{}, tasks: map[string][]string{},
+		places: map[string]place{"": {source: file}}, bad: map[string]bool{}, under: map[string]bool{},
+		hidden: map[string]bool{}, tasks: map[string][]string{},
 	}
 }
 
 // fail notes a mistake at p, whose place must be known.
 func (r *reader) fail(p path, format string, args ...any) {
 	name := p.String()
-	r.bad[name] = true
+	r.spoil(name)
 	at := r.places[name]
 	r.errs = append(r.errs, &FieldError{Source: at.source, Path: name, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+}
+
+// spoil notes that the value at a path is no use.
+func (r *reader) spoil(path string) {
+	r.bad[path] = true
+	for around := parent(path); around != "" && !r.under[around]; around = parent(around) {
+		r.under[around] = true
+	}
+}
+
+// parent is the path of what path is in; it may be too long by a part of a quoted
+// name, which is no path of anything.
+func parent(path string) string {
+	return path[:max(strings.LastIndexByte(path, '.'), strings.LastIndexByte(path, '['), 0)]
 }
 
 // note remembers where the value at p begins.
@@ -181,7 +198,7 @@ func (r *reader) entry(c *node, q path, e entry, out map[string]any) {
 	case c.absent != "":
 		r.fail(q, "not available in this version: %s", c.absent)
 		return
-	case last.chosen && !c.allows(name):
+	case last.chosen && !c.matches(name):
 		r.fail(q, "not a possible name: use %s", c.wordDoc)
 		return
 	case c.path == "pools.<pool>":

@@ -1,9 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +66,7 @@ func parseText(k *key, s scalar) (any, error) {
 	if k.enum != nil && !slices.Contains(k.enum, s.text) {
 		return nil, fmt.Errorf("%s is not known: %s", s.show(), oneOf(s.text, k.enum))
 	}
-	if k.pattern != "" && k.enum == nil && !regexp.MustCompile(k.pattern).MatchString(s.text) {
+	if k.pattern != "" && k.enum == nil && !k.matches(s.text) {
 		return nil, fmt.Errorf("%s does not fit: write %s", s.show(), k.patternDoc)
 	}
 	return s.text, nil
@@ -75,6 +75,9 @@ func parseText(k *key, s scalar) (any, error) {
 func parseWhole(k *key, s scalar) (any, error) {
 	digits := strings.ReplaceAll(s.text, "_", "")
 	n, err := strconv.Atoi(digits)
+	if errors.Is(err, strconv.ErrRange) && s.is("!!int", "!!float") {
+		return nil, fmt.Errorf("%s is too large: at most %s is possible", s.show(), k.hi)
+	}
 	if !s.is("!!int") || err != nil || digits != strconv.Itoa(n) {
 		return nil, fmt.Errorf("%s is not a whole number: write it in decimal digits, without quotes, for example %s", s.show(), k.example())
 	}
@@ -131,6 +134,9 @@ func bounded[T int | float64 | time.Duration](k *key, s scalar, v T, parse func(
 	if k.beyond != "" {
 		beyond = ": " + k.beyond
 	}
+	if k.lo == k.hi && k.lo != "" && k.lo != s.text {
+		return nil, fmt.Errorf("%s is given, and only %s is possible%s", s.show(), k.lo, beyond)
+	}
 	if lo, err := parse(k.lo); err == nil && k.lo != "" && v < lo {
 		return nil, fmt.Errorf("%s is too small: at least %s is needed%s", s.show(), k.lo, beyond)
 	}
@@ -142,10 +148,13 @@ func bounded[T int | float64 | time.Duration](k *key, s scalar, v T, parse func(
 
 // example is a value that the key takes.
 func (k *key) example() string {
-	for _, s := range []string{k.def, k.sample, k.shown, k.hi} {
+	for _, s := range []string{k.sample, k.def, k.shown} {
 		if s != "" && s != "0s" {
 			return s
 		}
+	}
+	if k.kind == duration {
+		return "30s"
 	}
 	return "1"
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // Secret is a string that must not be shown. Formatting, logging and marshalling
-// it yields "[secret]" with every verb; Reveal gives the text.
+// it yields "[secret]" with every verb but %p, which package fmt keeps for itself.
+// Reveal gives the text.
 type Secret string
 
 const redacted = "[secret]"

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -71,9 +70,6 @@ func (n *node) homes(name string) []string {
 	}
 	return list
 }
-
-// allows reports whether name may stand in place of the <...> that n is.
-func (n *node) allows(name string) bool { return regexp.MustCompile(n.word).MatchString(name) }
 
 // step is one component of a concrete path; a chosen one is the user's word and
 // may contain anything.

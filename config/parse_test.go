@@ -1,0 +1,162 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/magne-actors/magne-actors/config"
+)
+
+// TestParse runs testdata/parse/*.txt:
+//
+//	parse [NAME=VALUE ...]     errors, or ok, and the warnings
+//	show [NAME=VALUE ...]      the same, and the values of the pools
+func TestParse(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	write(t, secret, "amqp://u:hunter2@rabbit/\n", 0o600)
+	write(t, filepath.Join(dir, "open"), "hunter2", 0o644)
+	write(t, filepath.Join(dir, "empty"), "", 0o600)
+	datadriven.Walk(t, "testdata/parse", func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			var environ []string
+			for _, arg := range d.CmdArgs {
+				environ = append(environ, arg.Key+"="+strings.ReplaceAll(strings.Join(arg.Vals, ","), "DIR", dir))
+			}
+			f, err := config.Parse(strings.NewReader(strings.ReplaceAll(d.Input, "DIR", dir)), "magne.yaml", environ)
+			out := report(f, err)
+			if d.Cmd == "show" {
+				out += show(f)
+			}
+			if strings.Contains(out, "hunter2") {
+				t.Errorf("%s: the secret is shown:\n%s", d.Pos, out)
+			}
+			return strings.ReplaceAll(out, dir, "DIR")
+		})
+	})
+}
+
+// report is what check would say.
+func report(f *config.File, err error) string {
+	var b strings.Builder
+	if _, optErr := f.Options(nil, nil); optErr != nil {
+		err = optErr
+	}
+	if err != nil {
+		fmt.Fprintln(&b, err)
+		return b.String()
+	}
+	fmt.Fprintln(&b, "ok")
+	for _, w := range f.Warnings() {
+		fmt.Fprintln(&b, "warning:", w)
+	}
+	return b.String()
+}
+
+func show(f *config.File) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "broker %s %v, shutdown %v, socket %q\n", f.Broker.Address(), f.Broker.URL, f.Shutdown, f.Control.Socket)
+	for _, p := range f.Pools {
+		fmt.Fprintf(&b, "%s: queue=%s codec=%s mode=%s workers=%d slots=%d high=%d low=%d timeout=%v max_body=%d\n",
+			p.Name, p.Queue, p.Codec, p.Mode, p.Workers, p.Slots, p.Watermarks.High, p.Watermarks.Low, p.Timeout, p.MaxBody)
+		for _, name := range p.TaskNames() {
+			task := p.Tasks[name]
+			if task.HTTP == nil {
+				fmt.Fprintf(&b, "  %s: builtin %s\n", name, task.Builtin)
+				continue
+			}
+			fmt.Fprintf(&b, "  %s: http %s %v %v\n", name, task.HTTP.Method, task.HTTP.URL, task.HTTP.Headers)
+		}
+	}
+	return b.String()
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// good returns the files of testdata/good by name.
+func good(t *testing.T) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/good/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no files:", err)
+	}
+	files := map[string][]byte{"Example": config.Example()}
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(p)] = b
+	}
+	return files
+}
+
+func TestGoodFilesHaveNeitherErrorsNorWarnings(t *testing.T) {
+	for name, text := range good(t) {
+		f, err := config.Parse(strings.NewReader(string(text)), name, nil)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		for _, w := range f.Warnings() {
+			t.Errorf("warning: %v", w)
+		}
+		if _, err := f.Options(nil, nil); err != nil {
+			t.Errorf("%s: Options: %v", name, err)
+		}
+	}
+}
+
+func TestEveryKeyReachesTheFile(t *testing.T) {
+	got, err := config.Load("testdata/good/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.File{
+		Version: 1,
+		Broker: config.Broker{
+			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", Heartbeat: 20 * time.Second,
+			TLS:       config.TLS{ServerName: "rabbit"},
+			Reconnect: config.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
+		},
+		Control: config.Control{Socket: "/run/magne/a.sock"}, Shutdown: 2 * time.Minute, Processes: 1,
+		Pools: []config.Pool{{
+			Name: "Mail.Out", Queue: "mail", Codec: "json", Declare: "passive", Mode: "thread", Workers: 4, Slots: 1,
+			Watermarks: config.Watermarks{High: 40, Low: 10}, Timeout: 90 * time.Second, AbandonAfter: time.Second, MaxBody: 2_000_000,
+			Retry:     config.Retry{MaxAttempts: 3, Backoff: config.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
+			Intensity: 7, Period: 30 * time.Second,
+			Tasks: map[string]config.Task{
+				"send.Mail": {Builtin: "sleep"},
+				"Notify": {HTTP: &config.HTTP{URL: "https://hooks.example/{task}?id={id}", Method: "PUT",
+					Headers: map[string]config.Secret{"X-Token": "abc", "x-other": "d e f"}}},
+			},
+		}},
+	}
+	want.Supervision.Root = config.Supervisor{Strategy: "one_for_all", Period: 10 * time.Second}
+	want.Supervision.Defaults.Backoff = config.Backoff{Initial: 50 * time.Millisecond, Factor: 1.5, Max: 10 * time.Second, Jitter: 0.1, ResetAfter: time.Minute}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.File{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestLoadOfNoFile(t *testing.T) {
+	f, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if f != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load: %v, %v", f, err)
+	}
+}
