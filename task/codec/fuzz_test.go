@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,7 +12,22 @@ import (
 	"github.com/magne-actors/magne-actors/task/codec"
 )
 
+// addGolden adds all bodies of the golden test as seeds.
+func addGolden(f *testing.F) {
+	f.Helper()
+	golden, err := os.ReadFile("testdata/decode.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range strings.Lines(string(golden)) {
+		if strings.HasPrefix(line, "{") {
+			f.Add([]byte(line))
+		}
+	}
+}
+
 func FuzzDecodeJSON(f *testing.F) {
+	addGolden(f)
 	for _, s := range []string{
 		``, `{}`, `{"task":"a"}`, `{"task":"a","id":"b","args":[1,"]"],"kwargs":{"k":[{}]},"headers":{"h":"v"}}`,
 		`{"task":"a","TASK":"b"}`, `{"task":"a","task":"b"}`, `{"t\u0061sk":"a\\\""}`, `{"task":"a","args":null}`,
@@ -30,7 +46,8 @@ func FuzzDecodeJSON(f *testing.F) {
 		m, err := codec.JSON{}.Decode(&task.Raw{Body: body})
 		ref := json.Unmarshal(body, &want)
 		if err != nil {
-			if ref == nil && want.Task != nil && !mayRefuse(body, err) {
+			typed := startsWith(want.Args, '[') && startsWith(want.Kwargs, '{')
+			if ref == nil && typed && want.Task != nil && !mayRefuse(body, err) {
 				t.Fatalf("%q: refused with %v, encoding/json reads %+v", body, err, want)
 			}
 			return
@@ -54,6 +71,7 @@ func FuzzDecodeJSON(f *testing.F) {
 }
 
 func FuzzDecodeMagne(f *testing.F) {
+	addGolden(f)
 	for _, s := range []string{
 		`{"func": "magne_latency_bench", "args": []}`, `{"func":"a.<locals>.b","args":[{"x":"}"}]}`,
 		`{"func":"a","FUNC":"b"}`, `[]`, `{"func":1}`, `{"args":[[[[[[`,
@@ -81,6 +99,9 @@ func FuzzDecodeMagne(f *testing.F) {
 		roundTrip(t, codec.Magne{}, m)
 	})
 }
+
+// startsWith reports whether a value is absent or begins with c.
+func startsWith(raw json.RawMessage, c byte) bool { return len(raw) == 0 || raw[0] == c }
 
 // mayRefuse reports whether Decode is stricter than encoding/json about the
 // body, for a reason that this test finds out by itself where it can.
