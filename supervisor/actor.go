@@ -3,9 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-
 	"math/rand/v2"
-
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -230,8 +228,8 @@ func (s *supervisor) finish(err *ExhaustedError) {
 	quitWith(s.ctx, exit)
 }
 
-// orphan is for a supervisor that ends before its children have, because it
-// failed itself or somebody stopped it past its own supervisor. It cannot wait.
+// orphan stops the timers and, for a supervisor that failed itself, the children
+// without waiting for them.
 func (s *supervisor) orphan() {
 	if s.plan != nil {
 		s.plan.Stop()
@@ -241,7 +239,7 @@ func (s *supervisor) orphan() {
 		if k.timer != nil {
 			k.timer.Stop()
 		}
-		if k.inc != nil && s.m.kids[i].phase.alive() {
+		if k.pid != nil && s.m.kids[i].phase.alive() {
 			s.sys.stop(k.pid, k.inc)
 			s.sys.abandon(k.pid, k.inc)
 			s.node(i).set(k.inc.gen, stateAbandoned)

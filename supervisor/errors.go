@@ -62,6 +62,9 @@ func caught(value any) error {
 	return &PanicError{Value: value, Stack: callers()}
 }
 
+// hooked is the function below which all stacks of actors are the same.
+const hooked = ".(*hook).InvokeUserMessage"
+
 // callers is the stack of its caller's caller, one line for a function and one
 // for its place, as in runtime/debug. That package formats the arguments too,
 // which takes most of the time of a whole restart.
@@ -79,6 +82,7 @@ func callers() []byte {
 			b = strconv.AppendInt(b, int64(f.Line), 10)
 			b = append(b, '\n')
 		}
+		more = more && !strings.HasSuffix(f.Function, hooked)
 	}
 	return b
 }

@@ -17,7 +17,7 @@ type incarnation struct {
 	supervisor bool // it says itself when it is up
 	drains     bool // it stops by Drain and Quit; set before it is started
 
-	phase atomic.Int32 // inc...
+	phase atomic.Int32 // incLive, incDown or incAbandoned
 	asked atomic.Bool  // the supervisor has asked it to stop
 }
 
@@ -115,9 +115,13 @@ func (h *hook) InvokeSystemMessage(m any) {
 		h.stop(m.exit)
 	case *Drain:
 		h.drain()
-	default:
-		defer h.checkDown() // after Terminated of the actor's own children
+	case *actor.Watch, *actor.Unwatch, *actor.Terminated:
+		defer h.checkDown() // its own children may have been what it waited for
 		h.pass(m)
+	default: // a continuation, of which protoactor does not know that it came too late
+		if !h.ending {
+			h.pass(m)
+		}
 	}
 }
 

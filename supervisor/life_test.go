@@ -182,6 +182,22 @@ func TestWhatIsQueuedIsDroppedAtTheEnd(t *testing.T) {
 	})
 }
 
+func TestAContinuationIsDroppedAtTheEnd(t *testing.T) {
+	inBubble(t, func(tr *tree) {
+		tr.run(supervisor.Spec{Intensity: often}, tr.child("a"))
+		reenter := func(then func()) call {
+			return func(ctx actor.Context) {
+				f := actor.NewFuture(ctx.ActorSystem(), time.Hour)
+				ctx.ReenterAfter(f, func(any, error) { tr.note("reentered") })
+				ctx.Send(f.PID(), "result")
+				then()
+			}
+		}
+		want(t, tr.tell("a", reenter(func() {})), "reentered")
+		want(t, tr.tell("a", reenter(func() { panic("x") })), "-a, a: abnormal, +a")
+	})
+}
+
 func TestASupervisorThatIsStoppedByAnybodyStopsItsChildren(t *testing.T) {
 	inBubble(t, func(tr *tree) {
 		tr.run(supervisor.Spec{}, tr.sup("s", supervisor.Spec{}, tr.child("a"), tr.child("b")))
@@ -334,6 +350,7 @@ func TestWrongSpecificationsAreRefused(t *testing.T) {
 		"shutdown":             {ID: "a", Producer: producer, Shutdown: -3},
 		"restart type":         {ID: "a", Producer: producer, Restart: 9},
 		"strategy":             {ID: "a", Supervisor: &supervisor.Spec{Strategy: 9}},
+		"intensity":            {ID: "a", Supervisor: &supervisor.Spec{Intensity: 1 << 40}},
 		"period":               {ID: "a", Supervisor: &supervisor.Spec{Period: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -76,6 +76,9 @@ func newNode(c *Child, seen map[string]bool) (*node, error) {
 	return n, nil
 }
 
+// maxIntensity bounds the memory of a supervisor, which remembers that many times.
+const maxIntensity = 100_000
+
 func (c *Child) check(seen map[string]bool) error {
 	switch {
 	case c.ID == "":
@@ -96,6 +99,8 @@ func (c *Child) check(seen map[string]bool) error {
 		return fmt.Errorf("unknown strategy %d", c.Supervisor.Strategy)
 	case c.Supervisor != nil && c.Supervisor.Period < 0:
 		return fmt.Errorf("period of %v", c.Supervisor.Period)
+	case c.Supervisor != nil && c.Supervisor.Intensity > maxIntensity:
+		return fmt.Errorf("intensity of %d is more than %d", c.Supervisor.Intensity, maxIntensity)
 	}
 	return nil
 }
