@@ -120,8 +120,12 @@ func (f *File) checkWatermarks(p *Pool, at string) {
 	if !f.read.set(at + ".high") {
 		rule = ", which is workers * slots by default"
 	}
-	f.read.complain(at+".low", "%d is %s high (%d%s): a pool that has stopped at high goes on at low, so low must be smaller; set it to %d or less",
-		w.Low, relation, w.High, rule, w.High-1)
+	remedy := fmt.Sprintf("set it to %d or less", w.High-1)
+	if w.High == 1 {
+		remedy = "remove it"
+	}
+	f.read.complain(at+".low", "%d is %s high (%d%s): a pool that has stopped at high goes on at low, so low must be smaller; %s",
+		w.Low, relation, w.High, rule, remedy)
 }
 
 func (f *File) checkTask(at string, t Task) {

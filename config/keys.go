@@ -87,7 +87,7 @@ func keys() []key {
 			{path: "control.socket", kind: text, rule: "$XDG_RUNTIME_DIR/magne-actors/magne.sock, or magne.sock in the working directory without XDG_RUNTIME_DIR", shown: "./magne.sock",
 				pattern: `^[^@\x00][^\x00]{0,106}$`, patternDoc: "a path of at most 107 bytes that does not begin with @",
 				doc: "Path of a unix socket that only its owner may open. Two instances of one user need different ones."},
-			{path: "shutdown", kind: duration, def: "30s", lo: "0s", hi: "24h",
+			{path: "shutdown", kind: duration, def: "30s", lo: "1ms", hi: "24h",
 				doc: "How long running tasks may go on after the first TERM or INT. What is left then returns to its queue."},
 			{path: "processes", kind: whole, def: "1", lo: "1", hi: "1",
 				beyond: "several copies of the consumer are not available in this version; run magne-actors several times instead",
@@ -175,7 +175,7 @@ func poolKeys() []key {
 			{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
 			{path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
 				doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well."},
-			{path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "0", hi: "1000000",
+			{path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "1", hi: "1000000",
 				doc: "A pool that has stopped goes on when it is down to this many."},
 			{path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
 				doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit."},
@@ -250,7 +250,7 @@ func backoff(prefix, what, initial, longest, jitter string) []key {
 }
 
 func resetAfter(prefix, def string) key {
-	return key{path: prefix + ".reset_after", kind: duration, def: def, lo: "0s", hi: "24h",
+	return key{path: prefix + ".reset_after", kind: duration, def: def, lo: "1ms", hi: "24h",
 		doc: "After this long without a failure the waits begin with initial again."}
 }
 

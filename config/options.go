@@ -101,12 +101,14 @@ func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, erro
 			return actors.Pool{}, err
 		}
 	}
+	workers := f.spec(Supervisor{Strategy: "one_for_one", Intensity: p.Intensity, Period: p.Period})
+	workers.Parallel = true
 	return actors.Pool{
 		Name: p.Name, Queue: p.BrokerQueue(), Codec: c, Mux: mux, Mode: mode,
 		Workers: p.Workers, Slots: p.Slots, High: p.Watermarks.High, Low: p.Watermarks.Low,
 		Timeout: p.Timeout, AbandonAfter: p.AbandonAfter, MaxBody: p.MaxBody,
 		Retry:     actors.Retry{MaxAttempts: p.Retry.MaxAttempts, Backoff: p.Retry.backoff()},
-		Supervise: f.spec(Supervisor{Strategy: "one_for_one", Intensity: p.Intensity, Period: p.Period}),
+		Supervise: workers,
 	}, nil
 }
 

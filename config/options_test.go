@@ -55,7 +55,7 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 			Name: "Mail.Out", Queue: queue, Codec: codec.JSON{}, Mode: actors.Thread, Workers: 4, Slots: 1, High: 40, Low: 10,
 			Timeout: 90 * time.Second, AbandonAfter: time.Second, MaxBody: 2_000_000,
 			Retry:     actors.Retry{MaxAttempts: 3, Backoff: supervisor.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
-			Supervise: &supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Backoff: restart},
+			Supervise: &supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Backoff: restart, Parallel: true},
 		}},
 	}
 	ignore := cmp.Options{cmpopts.IgnoreFields(actors.Options{}, "Dialer", "Logger"), cmpopts.IgnoreFields(actors.Pool{}, "Mux")}
