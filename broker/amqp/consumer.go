@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -18,6 +19,8 @@ const (
 	maxPrefetch = 65535 // of one channel: 16 bits
 	// laneShift splits a Delivery.Tag: the lane above, AMQP's delivery tag below.
 	laneShift = 56
+	// Bounds of the wait between the last ack and the end of its channel.
+	minGrace, maxGrace = 10 * time.Millisecond, 500 * time.Millisecond
 )
 
 // consumer is one subscription, spread over lanes.
@@ -36,7 +39,9 @@ type consumer struct {
 	err       error
 	dead      bool
 	cancelled chan struct{} // made by the first Cancel; closed with the broker's answer
-	cancelErr error         // written before cancelled is closed
+	// Written before cancelled is closed.
+	cancelErr  error
+	cancelTook time.Duration
 }
 
 // lane is one AMQP channel of a consumer and its share of the window.
@@ -231,6 +236,8 @@ func (c *consumer) Cancel(ctx context.Context) error {
 		c.cancelled = make(chan struct{})
 		c.s.wg.Go(func() {
 			defer close(c.cancelled)
+			start := time.Now()
+			defer func() { c.cancelTook = time.Since(start) }()
 			c.cancelErr = c.onLanes(func(l *lane) error { return l.ch.Cancel(l.tag, false) })
 		})
 	}
@@ -258,15 +265,58 @@ func (c *consumer) Err() error {
 
 // Close implements [broker.Consumer].
 func (c *consumer) Close(ctx context.Context) error {
-	err := c.flush(ctx)
+	err := c.quiesce(ctx)
 	c.die(nil)
 	return err
 }
 
-// flush writes all settlements that were queued before.
-func (c *consumer) flush(ctx context.Context) error {
-	if err := c.settler.flush(ctx); err != nil {
-		return fmt.Errorf("amqp: flush the settlements of %q: %w", c.queue, err)
+// quiesce sees to it that what was settled stays settled when the channels are
+// closed next.
+//
+// To have written the acks is not enough. For a quorum queue, RabbitMQ's channel
+// has at most 32 acks on the way to the queue, keeps later ones back until it
+// hears of those, and drops what it keeps when it is closed: the deliveries come
+// again. An ack has no answer to wait for. But basic.cancel goes through the
+// queue's log behind the acks, so its answer comes when they have arrived; and
+// those that were kept follow in about the same time.
+func (c *consumer) quiesce(ctx context.Context) error {
+	err := c.settler.flush(ctx)
+	if err == nil {
+		err = c.Cancel(ctx)
+	}
+	if err == nil {
+		err = c.settler.flush(ctx) // what was settled meanwhile
+	}
+	if err == nil {
+		err = c.grace(ctx)
+	}
+	if err == nil || errors.Is(err, broker.ErrStale) || c.isDead() {
+		return nil // it has died: there is nothing to lose any more
+	}
+	return fmt.Errorf("amqp: flush the settlements of %q: %w", c.queue, err)
+}
+
+// grace waits until the last ack is some time ago: a few times what basic.cancel
+// took, which made the same way.
+func (c *consumer) grace(ctx context.Context) error {
+	last := c.settler.lastSent.Load()
+	if last == nil {
+		return nil
+	}
+	enough := min(max(minGrace, 4*c.cancelTook), maxGrace)
+	t := time.NewTimer(time.Until(last.Add(enough)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.done:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return nil
+}
+
+func (c *consumer) isDead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
 }

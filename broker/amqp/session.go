@@ -139,7 +139,7 @@ func (s *session) Close(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(consumers)+1)
 	for i, c := range consumers {
-		wg.Go(func() { errs[i] = c.flush(ctx) })
+		wg.Go(func() { errs[i] = c.quiesce(ctx) })
 	}
 	wg.Go(func() { errs[len(consumers)] = s.pub.close(ctx) })
 	wg.Wait()

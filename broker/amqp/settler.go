@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -24,6 +25,8 @@ type settler struct {
 	wake    chan struct{}      // capacity 1
 	flushes chan chan struct{} // a flush; closed when done
 	ended   chan struct{}      // closed at the end of run
+
+	lastSent atomic.Pointer[time.Time] // when the newest frame was written; nil: never
 
 	// Of the goroutine.
 	spare  []settlement
@@ -145,6 +148,7 @@ func (s *settler) pass(flush bool) {
 	clear(s.dirty[len(still):])
 	s.dirty = still
 	if n > 0 {
+		s.lastSent.Store(&now)
 		s.settled(n)
 	}
 }
