@@ -74,7 +74,7 @@ func sorted(errs []*FieldError) Errors {
 
 // nearest is the word that was probably meant, or "".
 func nearest(word string, words []string) string {
-	best, distance := "", max(1, len(word)/3)+1
+	best, distance := "", min(max(2, len(word)/3)+1, len(word))
 	for _, w := range words {
 		if d := levenshtein.Distance(strings.ToLower(word), strings.ToLower(w), nil); d < distance {
 			best, distance = w, d

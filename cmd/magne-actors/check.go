@@ -89,7 +89,7 @@ func (e *env) check(file string) error {
 
 func describe(file string, f *config.File) checked {
 	out := checked{
-		File: file, OK: true, Errors: []*config.FieldError{}, Warnings: append([]*config.FieldError{}, f.Warnings()...),
+		File: name(file), OK: true, Errors: []*config.FieldError{}, Warnings: append([]*config.FieldError{}, f.Warnings()...),
 		Broker: f.Broker.Address(), Shutdown: f.Shutdown.String(),
 	}
 	for _, p := range f.Pools {
@@ -104,7 +104,7 @@ func describe(file string, f *config.File) checked {
 // summary is what check prints about a file that is right.
 func summary(file string, f *config.File) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: ok, %s, broker %s\n", file, count(len(f.Pools), "pool"), f.Broker.Address())
+	fmt.Fprintf(&b, "%s: ok, %s, broker %s\n", name(file), count(len(f.Pools), "pool"), f.Broker.Address())
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "POOL\tQUEUE\tCODEC\tMODE\tWORKERS\tSLOTS\tHIGH\tLOW\tTIMEOUT\tTASKS")
 	for _, p := range describe(file, f).Pools {

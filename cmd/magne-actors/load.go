@@ -32,7 +32,7 @@ func (e *env) load(file string) (*config.File, error) {
 	}
 	// Options knows more than Parse: that there are no handlers but those in the file.
 	if _, err := f.Options(nil, nil); err != nil {
-		return nil, usageError(err, "every key: docs/configuration.md")
+		return nil, usageError(err, "`magne-actors init -` shows every key")
 	}
 	for _, w := range f.Warnings() {
 		fmt.Fprintf(e.stderr, "%v (warning)\n", w)
@@ -44,7 +44,7 @@ func (e *env) load(file string) (*config.File, error) {
 // it could not be opened.
 func (e *env) parse(file string) (*config.File, error) {
 	if file == "-" {
-		return config.Parse(e.stdin, "stdin", os.Environ())
+		return config.Parse(e.stdin, name(file), os.Environ())
 	}
 	f, err := config.Load(file)
 	switch {
@@ -55,4 +55,12 @@ func (e *env) parse(file string) (*config.File, error) {
 	default:
 		return nil, usageError(err, "-c names another")
 	}
+}
+
+// name is how messages call a configuration file.
+func name(file string) string {
+	if file == "-" {
+		return "stdin"
+	}
+	return file
 }
