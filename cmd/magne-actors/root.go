@@ -60,8 +60,11 @@ func newRoot(e *env) *cobra.Command {
 	root.PersistentFlags().VarP(&e.output, "output", "o", "form of the output: "+e.output.list())
 	complete(root, "output", e.output.words)
 	root.AddCommand(
+		newRunCmd(e),
 		newCheckCmd(e),
 		newInitCmd(e),
+		newPublishCmd(e),
+		newTreeCmd(e),
 		newSchemaCmd(e),
 		newVersionCmd(e),
 		newCompletionCmd(e),

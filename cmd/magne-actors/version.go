@@ -32,6 +32,9 @@ func newVersionCmd(e *env) *cobra.Command {
 	}
 }
 
+// version is the version that this program was built from.
+func version() string { return buildOf(debug.ReadBuildInfo()).Version }
+
 // buildOf reads what the Go tool has stamped into the program; a test binary has
 // no stamp.
 func buildOf(info *debug.BuildInfo, ok bool) build {

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/task"
+	"github.com/magne-actors/magne-actors/task/codec"
+)
+
+// publishFlags are the flags of publish.
+type publishFlags struct {
+	file, url, queue, codec, from string
+	n                             int
+	timeout                       time.Duration
+}
+
+func newPublishCmd(e *env) *cobra.Command {
+	f := publishFlags{codec: "json"}
+	cmd := &cobra.Command{
+		Use:   "publish TASK [ARG...]",
+		Short: "Publish tasks and wait for the broker's confirms",
+		Long: "publish sends a task to the queue of the pool that knows it. Each ARG is JSON; what is not JSON is\n" +
+			"a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
+			"Every message is mandatory and confirmed: the exit status is 0 only when the broker has put all\n" +
+			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown.",
+		Example: "  magne-actors publish resize '\"cat.png\"' 640 480\n" +
+			"  magne-actors publish -n 10000 magne_latency_bench\n" +
+			"  magne-actors publish --url amqp://127.0.0.1/ --queue resize --from args.jsonl resize",
+		Args: cobra.MinimumNArgs(1),
+	}
+	file := addConfigFlag(cmd)
+	fs := cmd.Flags()
+	fs.StringVar(&f.url, "url", "", "broker `url` to use instead of a configuration")
+	fs.StringVar(&f.queue, "queue", "", "queue to publish to (default: the one whose pool knows TASK)")
+	fs.StringVar(&f.codec, "codec", f.codec, "with --url, the body format: "+strings.Join(codec.Names(), "|"))
+	fs.StringVar(&f.from, "from", "", "`file` with a JSON array of arguments on each line, one task each; - for stdin")
+	fs.IntVarP(&f.n, "number", "n", 1, "how often to publish the task")
+	fs.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for the last confirm")
+	cmd.MarkFlagsMutuallyExclusive("url", "config")
+	cmd.MarkFlagsMutuallyExclusive("from", "number")
+	complete(cmd, "codec", codec.Names())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f.file = *file
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return e.publish(ctx, &f, args[0], args[1:])
+	}
+	return cmd
+}
+
+// target is where and how to publish.
+type target struct {
+	dialer broker.Dialer
+	queue  broker.Queue
+	codec  task.Codec
+}
+
+// target finds the broker, the queue and the body format for a task.
+func (e *env) target(f *publishFlags, name string) (*target, error) {
+	if f.url != "" {
+		c, err := codec.ByName(f.codec)
+		if err != nil {
+			return nil, usageError(err, "--codec says the body format")
+		}
+		if f.queue == "" && f.codec == "magne" {
+			f.queue = codec.MagneQueueName(name)
+		}
+		if f.queue == "" {
+			return nil, usageError(errors.New("no queue"), "--url needs --queue")
+		}
+		q := broker.Queue{Name: f.queue, Durable: true}
+		if f.codec == "magne" {
+			q = amqp.MagneQueue(f.queue)
+		}
+		return &target{amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, q, c}, nil
+	}
+	file, err := e.load(f.file)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := choosePool(file, f.queue, name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := codec.ByName(pool.Codec)
+	if err != nil {
+		return nil, err
+	}
+	dialer, err := file.Dialer(nil)
+	return &target{dialer, pool.BrokerQueue(), c}, err
+}
+
+// choosePool finds the pool of a queue, or else the one that knows the task.
+func choosePool(f *config.File, queue, name string) (*config.Pool, error) {
+	var found []*config.Pool
+	for i := range f.Pools {
+		p := &f.Pools[i]
+		if _, knows := p.Tasks[name]; queue == p.Queue || queue == "" && knows {
+			found = append(found, p)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, usageError(fmt.Errorf("several pools know the task %q", name), "--queue says which one")
+	case queue != "":
+		return nil, usageError(fmt.Errorf("no pool has the queue %q", queue), "--url and --queue publish to any queue")
+	}
+	return nil, usageError(fmt.Errorf("no pool knows the task %q", name), "--queue publishes it all the same")
+}
+
+// published is what publish prints with -o json.
+type published struct {
+	Queue      string  `json:"queue"`
+	Confirmed  int     `json:"confirmed"`
+	Unroutable int     `json:"unroutable"`
+	Refused    int     `json:"refused"`
+	Unknown    int     `json:"unknown"` // sent, but no answer came
+	Seconds    float64 `json:"seconds"`
+}
+
+func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []string) error {
+	if f.n < 1 {
+		return usageError(fmt.Errorf("-n %d", f.n), "-n takes a number from 1 up")
+	}
+	t, err := e.target(f, name)
+	if err != nil {
+		return err
+	}
+	messages, total, closeSource, err := e.messages(f, name, args)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
+	session, err := t.dialer.Dial(ctx)
+	if err != nil {
+		return failed(exitUnreachable, err, "is the broker running, and its address right?")
+	}
+	begin := time.Now()
+	tally := newTally(e.stderr, total)
+	err = t.send(ctx, session, messages, tally)
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
+	defer cancel()
+	out := tally.wait(waiting)
+	out.Queue, out.Seconds = t.queue.Name, time.Since(begin).Seconds()
+	_ = session.Close(waiting) // every confirm that matters is in
+	text := fmt.Sprintf("%d published to queue %s, confirmed in %.2f s (%.0f/s)\n",
+		out.Confirmed, out.Queue, out.Seconds, float64(out.Confirmed)/out.Seconds)
+	return errors.Join(e.print(out, text), out.failure(err, tally.first()))
+}
+
+// send publishes the messages; what the broker says of each goes to the tally.
+func (t *target) send(ctx context.Context, session broker.Session, messages iter.Seq2[*task.Message, error], tally *tally) error {
+	for m, err := range messages {
+		if err != nil {
+			return err
+		}
+		raw, err := t.codec.Encode(m)
+		if err != nil {
+			return usageError(err, "the %s format cannot carry that", t.codec.Name())
+		}
+		p := &broker.Publication{Exchange: t.queue.Exchange, RoutingKey: t.queue.Name, Body: raw.Body}
+		p.ContentType, p.Headers, p.Type, p.MessageID = raw.ContentType, raw.Headers, raw.Type, raw.MessageID
+		p.Persistent, p.AppID, p.Timestamp = t.queue.Durable, "magne-actors", time.Now().Truncate(time.Second)
+		tally.sent()
+		if err := session.Publish(ctx, p, tally.answer); err != nil {
+			tally.answer(err)
+			return err
+		}
+	}
+	return nil
+}
+
+// messages are the tasks to publish, and how many; -1 where that is not known.
+func (e *env) messages(f *publishFlags, name string, args []string) (iter.Seq2[*task.Message, error], int, func(), error) {
+	if f.from == "" {
+		list, err := argList(args)
+		return repeat(f.n, name, list), f.n, func() {}, err
+	}
+	if len(args) > 0 {
+		return nil, 0, nil, usageError(errors.New("arguments beside --from"), "the arguments are in the file")
+	}
+	if f.from == "-" {
+		return lines(e.stdin, "stdin", name), -1, func() {}, nil
+	}
+	in, err := os.Open(f.from)
+	if err != nil {
+		return nil, 0, nil, usageError(err, "--from names a file with a JSON array on each line")
+	}
+	return lines(in, f.from, name), -1, func() { _ = in.Close() }, nil
+}
+
+// argList makes a JSON array of arguments, of which those that are not JSON are
+// strings.
+func argList(args []string) (json.RawMessage, error) {
+	list := make([]json.RawMessage, len(args))
+	for i, a := range args {
+		if !json.Valid([]byte(a)) {
+			quoted, err := json.Marshal(a)
+			if err != nil {
+				return nil, err
+			}
+			a = string(quoted)
+		}
+		list[i] = json.RawMessage(a)
+	}
+	return json.Marshal(list)
+}
+
+func newMessage(name string, args json.RawMessage) *task.Message {
+	return &task.Message{Name: name, ID: uuid.NewString(), Args: args}
+}
+
+func repeat(n int, name string, args json.RawMessage) iter.Seq2[*task.Message, error] {
+	return func(yield func(*task.Message, error) bool) {
+		for range n {
+			if !yield(newMessage(name, args), nil) {
+				return
+			}
+		}
+	}
+}
+
+// maxLine bounds a line of --from.
+const maxLine = 16 << 20
+
+// lines makes a task of each line, a JSON array; empty lines are skipped.
+func lines(in io.Reader, file, name string) iter.Seq2[*task.Message, error] {
+	return func(yield func(*task.Message, error) bool) {
+		s := bufio.NewScanner(in)
+		s.Buffer(nil, maxLine)
+		line := 1
+		for ; s.Scan(); line++ {
+			if len(s.Bytes()) == 0 {
+				continue
+			}
+			var args []json.RawMessage
+			if err := json.Unmarshal(s.Bytes(), &args); err != nil {
+				yield(nil, usageError(fmt.Errorf("%s:%d: not a JSON array of arguments: %w", file, line, err), "the lines before it were published"))
+				return
+			}
+			if !yield(newMessage(name, json.RawMessage(s.Text())), nil) {
+				return
+			}
+		}
+		if err := s.Err(); err != nil {
+			yield(nil, fmt.Errorf("%s:%d: %w", file, line, err))
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/pprof"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/control"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+func newRunCmd(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Consume tasks and run them",
+		Long: "run consumes the queues of a configuration and runs their tasks until it is told to stop.\n" +
+			"The log goes to stderr: text on a terminal, JSON lines otherwise, or as -o says.\n\n" +
+			"Signals: TERM or INT stops warm (no new deliveries, running tasks may finish for `shutdown`,\n" +
+			"the rest returns to its queue, exit 0); a second one stops cold (everything is cancelled and\n" +
+			"handed back, exit 1 within 2 s); QUIT stops cold at once with a dump of the tree and the goroutines.\n\n" +
+			"A broker that is not there yet is waited for; one that refuses the credentials ends run.",
+		Example: "  magne-actors run -c magne.yaml\n  MAGNE_BROKER_URL=amqp://mq:5672/ magne-actors run -o json",
+		Args:    noFile,
+	}
+	file := addConfigFlag(cmd)
+	cmd.Flags().String("log-level", "info", "least level that is logged: debug|info|warn|error")
+	complete(cmd, "log-level", []string{"debug", "info", "warn", "error"})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var level slog.Level
+		word, _ := cmd.Flags().GetString("log-level")
+		if err := level.UnmarshalText([]byte(word)); err != nil {
+			return usageError(err, "--log-level takes debug, info, warn or error")
+		}
+		asJSON := e.json() || !cmd.Flags().Changed("output") && !isTerminal(e.stderr)
+		return e.runSystem(cmd.Context(), *file, newLogger(e.stderr, asJSON, level))
+	}
+	return cmd
+}
+
+// isTerminal reports whether w is one.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func newLogger(w io.Writer, asJSON bool, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) error {
+	f, err := e.load(file)
+	if err != nil {
+		return err
+	}
+	o, err := f.Options(log, nil)
+	if err != nil {
+		return err
+	}
+	socket := socketOf(f)
+	if err := control.Check(socket); err != nil {
+		return failed(exitError, err, "stop the other instance, or set control.socket to another path")
+	}
+	var s *actors.System
+	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
+		src := control.Source{Version: version(), Tree: func() *supervisor.Node { return s.Tree() }}
+		return control.Serve(ctx, socket, src, log)
+	}})
+	if s, err = actors.New(o); err != nil {
+		return err
+	}
+	log.Info("starting", "version", version(), "pid", os.Getpid(), "config", file, "broker", f.Broker.Address(), "control", socket)
+	err = e.untilSignalled(ctx, s, log)
+	if err == nil {
+		log.Info("stopped")
+	}
+	return stopped(err)
+}
+
+// stopped gives the end of a System its exit status.
+func stopped(err error) error {
+	if _, ok := errors.AsType[*supervisor.ExhaustedError](err); ok {
+		return failed(exitGaveUp, err, "the log above says what kept failing; deliveries in flight return to their queues")
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, actors.ErrAborted):
+		return failed(exitError, err, "what was running returns to its queue")
+	case errors.Is(err, broker.ErrDenied):
+		return failed(exitUnreachable, err, "check user, password and virtual host of broker.url")
+	}
+	return err
+}
+
+// untilSignalled runs s, and stops it as the signals say.
+func (e *env) untilSignalled(ctx context.Context, s *actors.System, log *slog.Logger) error {
+	ctx, warm := context.WithCancel(ctx)
+	defer warm()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	ended := make(chan struct{})
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		for {
+			select {
+			case sig := <-signals:
+				e.onSignal(ctx, sig, s, warm, log)
+			case <-ended:
+				return
+			}
+		}
+	}()
+	err := s.Run(ctx)
+	signal.Stop(signals)
+	close(ended)
+	<-answered
+	return err
+}
+
+func (e *env) onSignal(ctx context.Context, sig os.Signal, s *actors.System, warm func(), log *slog.Logger) {
+	switch {
+	case sig == syscall.SIGHUP:
+		log.Warn("reload is not available yet: restart to use a changed configuration", "signal", sig.String())
+	case sig == syscall.SIGQUIT:
+		log.Warn("stopping cold with a dump", "signal", sig.String())
+		e.dump(s)
+		s.Abort()
+	case ctx.Err() != nil:
+		log.Warn("stopping cold", "signal", sig.String())
+		s.Abort()
+	default:
+		log.Info("stopping warm, the same signal again stops cold", "signal", sig.String())
+		warm()
+	}
+}
+
+// dump writes the tree and all goroutines to stderr.
+func (e *env) dump(s *actors.System) {
+	enc := json.NewEncoder(e.stderr)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(s.Tree()) // a dump that cannot be written must not keep us from stopping
+	_ = pprof.Lookup("goroutine").WriteTo(e.stderr, 2)
+}
+
+// socketOf is where an instance with this configuration listens.
+func socketOf(f *config.File) string {
+	if f.Control.Socket != "" {
+		return f.Control.Socket
+	}
+	return control.DefaultSocket(os.Getenv)
+}
