@@ -314,12 +314,12 @@ func TestMessagesToTheDeadAreQuiet(t *testing.T) {
 			t.Errorf("%d lines were logged", after-before)
 		}
 		// Who asks or watches still gets an answer.
-		tr.tell("b", call(func(ctx actor.Context) {
+		want(t, tr.tell("b", call(func(ctx actor.Context) {
 			ctx.Watch(old)
 			if _, err := ctx.RequestFuture(old, "hello", time.Second).Result(); !errors.Is(err, actor.ErrDeadLetter) {
 				t.Errorf("request: got %v", err)
 			}
-		}))
+		})), "b watched the dead")
 	})
 }
 

@@ -203,6 +203,10 @@ func (p *probe) Receive(ctx actor.Context) {
 		m(ctx)
 	case string:
 		p.tr.note("%s got %s", p.id, m)
+	case *actor.Terminated:
+		if m.Why == actor.TerminatedReason_NotFound {
+			p.tr.note("%s watched the dead", p.id)
+		}
 	}
 }
 
