@@ -37,17 +37,27 @@ func testVerdicts(e *env) {
 	e.wantOnly(s, q, "requeued", "kept")
 }
 
-// testOutOfOrder settles backwards, and then checks that nothing was settled
-// that should not have been.
+// testOutOfOrder settles backwards, all but some, closes at once, and checks that
+// what was settled stays so and what was not comes back: with a consumer that
+// was cancelled before, as a graceful stop does it, and without.
 func testOutOfOrder(e *env) {
 	s, q := e.dial(), e.queue()
-	c := e.consume(s, broker.Source{Queue: q, Credit: 100})
-	e.publish(s, q, numbered(100)...)
-	got := e.receive(c, 100)
-	slices.Reverse(got)
-	e.settle(c, broker.Ack, got[:60]...) // the younger ones
-	e.close(c)
-	e.wantOnly(s, q, texts(got[60:])...)
+	for _, cancel := range []bool{false, true} {
+		for range 5 {
+			c := e.consume(s, broker.Source{Queue: q, Credit: 500})
+			e.publish(s, q, numbered(500)...)
+			got := e.receive(c, 500)
+			if cancel {
+				if err := c.Cancel(e.ctx); err != nil {
+					e.Fatal(err)
+				}
+			}
+			slices.Reverse(got)
+			e.settle(c, broker.Ack, got[:450]...) // the younger ones
+			e.close(c)
+			e.wantOnly(s, q, texts(got[450:])...)
+		}
+	}
 }
 
 // testOneSlow shows that one delivery that is never settled does not hold up the
