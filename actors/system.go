@@ -15,16 +15,6 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-const (
-	// warmGrace is how long tasks may take to return once Options.Shutdown is
-	// over and their contexts are cancelled, coldGrace the same after Abort.
-	warmGrace = time.Second
-	coldGrace = 500 * time.Millisecond
-	// hangUpTimeout bounds the last flush of settlements.
-	hangUpTimeout     = 5 * time.Second
-	coldHangUpTimeout = time.Second
-)
-
 // System is a configured runtime: a supervision tree of a broker actor and, for
 // each pool, a router and its workers.
 type System struct {
@@ -86,9 +76,9 @@ func (s *System) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.abort:
 	}
-	early := s.drain(ended)
+	early, over := s.drain(ended)
 	stopRoot()
-	if early == nil {
+	if !over {
 		early = <-ended
 	}
 	if isDone(s.abort) {
@@ -108,72 +98,13 @@ func (s *System) Abort() {
 
 // Tree is a snapshot of the supervision tree, nil before Run. It asks no actor,
 // so that it answers at once while all of them are busy.
-func (s *System) Tree() *supervisor.Node { return s.system.Snapshot() }
-
-// drain stops the flow in the order of a delivery's way: consumers, routers with
-// their tasks, settlements. It returns early, with the reason, when the root
-// supervisor ends meanwhile.
-func (s *System) drain(ended <-chan error) error {
-	s.log.Info("draining", "shutdown", s.opts.Shutdown)
-	s.stop.draining.Store(true)
-	s.tellBroker(&drain{})
-	deadline := time.NewTimer(s.opts.Shutdown)
-	defer deadline.Stop()
-	cause, grace, hang := ErrShutdown, warmGrace, hangUpTimeout
-	err, drained := s.awaitDrained(ended, s.abort, deadline.C)
-	if isDone(s.abort) {
-		cause, grace, hang = ErrAborted, coldGrace, coldHangUpTimeout
+func (s *System) Tree() *supervisor.Node {
+	root := s.system.Snapshot()
+	if root != nil {
+		pid := os.Getpid()
+		root.PID = &pid
 	}
-	if err == nil && !drained {
-		s.log.Warn("cancelling running tasks", "cause", cause, "tasks", s.inFlight())
-		for _, p := range s.pools {
-			p.toRouter(&cutoff{cause, grace})
-		}
-		limit := time.NewTimer(2 * grace)
-		defer limit.Stop()
-		err, _ = s.awaitDrained(ended, nil, limit.C)
-	}
-	if err != nil {
-		return err
-	}
-	closed := make(chan struct{})
-	s.tellBroker(&hangUp{hang, closed})
-	limit := time.NewTimer(hang + time.Second)
-	defer limit.Stop()
-	select {
-	case <-closed:
-	case err = <-ended:
-	case <-limit.C:
-		s.log.Warn("the session with the broker did not close in time")
-	}
-	s.log.Info("drained", "handed_back", s.inFlight())
-	return err
-}
-
-// awaitDrained blocks until every pool is drained, or until one of the others
-// happens.
-func (s *System) awaitDrained(ended <-chan error, abort <-chan struct{}, limit <-chan time.Time) (err error, drained bool) {
-	for _, p := range s.pools {
-		select {
-		case <-p.drained:
-		case err := <-ended:
-			return cmpErr(err), false
-		case <-abort:
-			return nil, false
-		case <-limit:
-			return nil, false
-		}
-	}
-	return nil, true
-}
-
-// cmpErr makes an end of the root without a reason an error: during a drain it
-// has not been asked to end.
-func cmpErr(err error) error {
-	if err == nil {
-		return errors.New("actors: the supervision tree ended during the drain")
-	}
-	return err
+	return root
 }
 
 func (s *System) inFlight() int64 {

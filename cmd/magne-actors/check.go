@@ -64,6 +64,7 @@ func (e *env) check(file string) error {
 		if err != nil {
 			return err
 		}
+		e.warn(f)
 		return e.print(nil, summary(file, f))
 	}
 	f, err := e.parse(file)

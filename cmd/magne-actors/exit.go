@@ -21,25 +21,25 @@ const (
 	exitFailed   = 2
 )
 
-// failure is an error with the exit status that it means.
-type failure struct {
+// statusError is an error with the exit status that it means.
+type statusError struct {
 	status int
 	err    error  // nil: everything was said already
 	hint   string // what to do next
 }
 
-func (f *failure) Error() string {
+func (f *statusError) Error() string {
 	if f.err == nil {
 		return fmt.Sprintf("exit status %d", f.status)
 	}
 	return f.err.Error()
 }
 
-func (f *failure) Unwrap() error { return f.err }
+func (f *statusError) Unwrap() error { return f.err }
 
 // failed is err with the exit status it means and what to do next.
 func failed(status int, err error, hint string, args ...any) error {
-	return &failure{status: status, err: err, hint: fmt.Sprintf(hint, args...)}
+	return &statusError{status: status, err: err, hint: fmt.Sprintf(hint, args...)}
 }
 
 // usageError is a mistake in the command line or in the configuration.
@@ -48,14 +48,14 @@ func usageError(err error, hint string, args ...any) error {
 }
 
 // silent ends the program with a status, and says nothing more.
-func silent(status int) error { return &failure{status: status} }
+func silent(status int) error { return &statusError{status: status} }
 
 // status is the exit status that err means.
 func status(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if f, ok := errors.AsType[*failure](err); ok {
+	if f, ok := errors.AsType[*statusError](err); ok {
 		return f.status
 	}
 	return exitError
@@ -64,9 +64,9 @@ func status(err error) int {
 // report tells the user what went wrong and what to do, and returns the exit
 // status.
 func (e *env) report(err error) int {
-	f, isFailure := errors.AsType[*failure](err)
+	f, isStatus := errors.AsType[*statusError](err)
 	code := status(err)
-	if err == nil || isFailure && f.err == nil {
+	if err == nil || isStatus && f.err == nil {
 		return code
 	}
 	if list, ok := errors.AsType[config.Errors](err); ok {
@@ -76,7 +76,7 @@ func (e *env) report(err error) int {
 		err = errors.New(count(len(list), "error") + " in the configuration")
 	}
 	fmt.Fprintf(e.stderr, "magne-actors: %v\n", err)
-	if isFailure && f.hint != "" {
+	if isStatus && f.hint != "" {
 		fmt.Fprintf(e.stderr, "  %s\n", f.hint)
 	}
 	return code

@@ -23,8 +23,8 @@ func addConfigFlag(cmd *cobra.Command) *string {
 	return file
 }
 
-// load reads a configuration, and prints its warnings. The error is ready to be
-// returned by a command, and contains all that the file lacks for running it.
+// load reads a configuration. The error is ready to be returned by a command, and
+// contains all that the file lacks for running it.
 func (e *env) load(file string) (*config.File, error) {
 	f, err := e.parse(file)
 	if f == nil {
@@ -34,10 +34,14 @@ func (e *env) load(file string) (*config.File, error) {
 	if _, err := f.Options(nil, nil); err != nil {
 		return nil, usageError(err, "`magne-actors init -` shows every key")
 	}
+	return f, nil
+}
+
+// warn prints what is allowed but probably not meant.
+func (e *env) warn(f *config.File) {
 	for _, w := range f.Warnings() {
 		fmt.Fprintf(e.stderr, "%v (warning)\n", w)
 	}
-	return f, nil
 }
 
 // parse reads a configuration as far as it can be read: the File is nil only if

@@ -58,6 +58,13 @@ func isTerminal(w io.Writer) bool {
 func newLogger(w io.Writer, asJSON bool, level slog.Level) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if asJSON {
+		// Durations as "1m30s": nanoseconds without a unit help nobody.
+		o.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
@@ -68,6 +75,7 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	e.warn(f)
 	o, err := f.Options(log, nil)
 	if err != nil {
 		return err
