@@ -65,6 +65,7 @@ var _ broker.Consumer = (*consumer)(nil)
 // spread divides a window of credit deliveries among as few channels as the span
 // allows, as evenly as possible. The sum is credit.
 func spread(credit, span int) []int {
+	span = min(span, maxPrefetch)
 	n := min((credit+span-1)/span, maxLanes)
 	shares := make([]int, n)
 	for i := range shares {
