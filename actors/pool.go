@@ -103,10 +103,10 @@ func (p *pool) inspectRouter(n *supervisor.Node) {
 		return
 	}
 	mark := win.mark
-	depth, high, low := mark.Depth(), mark.High(), mark.Low()
+	depth, peak, high, low := mark.Depth(), mark.Peak(), mark.High(), mark.Low()
 	paused, pauses := mark.Paused(), mark.Pauses()
 	queued, settled := p.backlog.Load(), p.settled.Load()
-	n.InFlight, n.High, n.Low = &depth, &high, &low
+	n.InFlight, n.Peak, n.High, n.Low = &depth, &peak, &high, &low
 	n.Paused, n.Pauses = &paused, &pauses
 	n.Queued, n.Settled = &queued, &settled
 	var running, abandoned int64

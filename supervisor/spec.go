@@ -142,6 +142,7 @@ type Node struct {
 	Queued    *int64     `json:"queued,omitempty"`
 	Running   *int64     `json:"running,omitempty"`
 	InFlight  *int64     `json:"in_flight,omitempty"`
+	Peak      *int64     `json:"peak,omitempty"` // the largest in_flight since the router started
 	High      *int64     `json:"high,omitempty"`
 	Low       *int64     `json:"low,omitempty"`
 	Paused    *bool      `json:"paused,omitempty"`
