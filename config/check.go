@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -169,11 +170,14 @@ func (f *File) checkHTTP(at string, h *HTTP) {
 
 // flat takes joined errors apart.
 func flat(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
+	if err == nil {
+		return nil
+	}
+	joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
 	if !ok {
-		if err == nil {
-			return nil
-		}
 		return []error{err}
 	}
 	var all []error

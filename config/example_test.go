@@ -23,7 +23,7 @@ pools:
 		return
 	}
 	mux := task.NewMux()
-	mux.Handle("resize", task.Func(func(_ context.Context, image string) error { return nil }))
+	mux.Handle("resize", task.Func(func(context.Context, string) error { return nil }))
 	o, err := f.Options(nil, mux)
 	if err != nil {
 		fmt.Println(err)
