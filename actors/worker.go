@@ -19,6 +19,7 @@ type worker struct {
 	pool   *pool
 	index  int
 	thread chan *flight // mode thread: the worker's OS thread receives; nil otherwise
+	tasks  chan *flight // mode coroutine: what no goroutine has begun; nil otherwise
 }
 
 func (w *worker) Receive(ctx actor.Context) {
@@ -35,18 +36,41 @@ func (w *worker) Receive(ctx actor.Context) {
 }
 
 func (w *worker) onStarted() {
-	if w.pool.Mode == Thread {
-		w.thread = make(chan *flight, 1) // the one slot: a send never blocks
-		go w.runThread(w.thread)
+	if w.pool.Mode == Coroutine {
+		w.tasks = make(chan *flight, w.pool.Slots)
+		return
 	}
+	w.thread = make(chan *flight, 1) // the one slot: a send never blocks
+	go w.runThread(w.thread)
 }
 
+// onAssign starts a goroutine for the flight, and lets one that is there already
+// be quicker: a new goroutine has a small stack, and growing it costs more than a
+// short task (4.5 us of CPU time for each task in BenchmarkRoute, 2.6 this way).
 func (w *worker) onAssign(f *flight) {
 	if w.thread != nil {
 		w.thread <- f
 		return
 	}
-	go w.run(f)
+	select {
+	case w.tasks <- f:
+		go w.runTasks(w.tasks)
+	default: // full of flights that were revoked and that nobody has come to yet
+		go w.run(f)
+	}
+}
+
+// runTasks runs what waits in tasks until there is nothing. There is one such
+// goroutine to come for each flight in tasks, so none waits for another to end.
+func (w *worker) runTasks(tasks <-chan *flight) {
+	for {
+		select {
+		case f := <-tasks:
+			w.run(f)
+		default:
+			return
+		}
+	}
 }
 
 // onAbandon replaces the thread that a task has kept. The old one ends when the
@@ -58,6 +82,7 @@ func (w *worker) onAbandon() {
 	}
 }
 
+// releaseThread lets the thread end when its task does.
 func (w *worker) releaseThread() {
 	if w.thread != nil {
 		close(w.thread)

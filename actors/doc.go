@@ -1,0 +1,47 @@
+// Package actors is the runtime: it consumes queues, gives deliveries to workers
+// within watermarks, and settles each of them exactly once.
+//
+// A System is a supervision tree:
+//
+//	root                   rest_for_one
+//	|- broker              the session with the broker; consumers, pumps, outbox
+//	|- pools               one_for_one
+//	|  `- <pool>           rest_for_one
+//	|     |- router:<pool> every delivery from arrival to settlement
+//	|     `- pool:<pool>   one_for_one: workers <pool>/1 .. <pool>/n
+//	`- services            whatever Options.Services adds
+//
+// A delivery goes from the pump, which counts it in the watermark, to the router,
+// which gives it to the least loaded worker; the worker runs it on a goroutine of
+// its own (Coroutine) or on its OS thread (Thread), and what became of it goes
+// straight back to the router. docs/architecture.md follows one delivery through
+// the code.
+//
+// # Guarantees
+//
+// Settlement. A delivery is settled at most once, on the consumer that it came
+// from, and exactly once while that consumer lives: whatever panics, calls
+// runtime.Goexit, stops or restarts. A delivery whose consumer died is never
+// settled; its task runs on and the broker delivers it again. So tasks run at
+// least once.
+//
+// Order. Tasks of a pool start in the order of their deliveries, as far as
+// workers are free; they end in any order. A retry goes to the end of the queue.
+//
+// Watermarks. At most Pool.High deliveries of a pool are in flight: accepted and
+// not yet settled, those that wait for a retry included. At High the intake
+// pauses until Low.
+//
+// Loss. A message that cannot be run (undecodable, too large, unknown task) and
+// one whose attempts are used up is published to the dead-letter queue with its
+// reason in the headers, and acked only after the broker has confirmed the copy.
+// As long as that fails, it stays in flight and is tried again.
+//
+// Blocking. Only Run blocks. A task that ignores the end of its context cannot be
+// killed, since a goroutine cannot: it is abandoned, see Pool.Timeout.
+//
+// # Testing
+//
+// A System needs nothing but a broker.Dialer. It works in a testing/synctest
+// bubble when the Dialer does.
+package actors
