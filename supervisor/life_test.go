@@ -24,14 +24,14 @@ func TestBackoffBeforeARestart(t *testing.T) {
 				t.Errorf("node: got %s %q", n.State, n.LastError)
 			}
 			want(t, tr.tell("b", "on with it"), "b got on with it")
-			time.Sleep(wait - 1)
+			pass(wait - 1)
 			want(t, tr.rest(), "")
-			time.Sleep(1)
+			pass(1)
 			want(t, tr.rest(), "+a")
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		want(t, tr.tell("a", crash{"x"}), "-a, a: abnormal")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		want(t, tr.rest(), "+a") // it had been up for long enough
 	})
 }
@@ -44,7 +44,7 @@ func TestBackoffOfAGroup(t *testing.T) {
 		if got := []string{tr.state("a"), tr.state("b"), tr.state("c"), tr.state("root")}; !cmp.Equal(got, []string{"up", "backoff", "down", "up"}) {
 			t.Errorf("states: %v", got)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		want(t, tr.rest(), "+b, +c")
 	})
 }
@@ -129,7 +129,7 @@ func TestAnAbandonedActorDoesNotHoldUpItsSuccessor(t *testing.T) {
 		old := tr.pid("b")
 		tr.tell("b", block{})
 		want(t, tr.tell("a", crash{"x"}), "-a, a: abnormal")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		want(t, tr.rest(), "b: shutdown, +a, +b")
 		if tr.pid("b").Id == old.Id {
 			t.Errorf("both incarnations are called %s", old.Id)
@@ -283,7 +283,7 @@ func TestEachEventIsLoggedOnce(t *testing.T) {
 	inBubble(t, func(tr *tree) {
 		tr.run(supervisor.Spec{Intensity: 1, Backoff: supervisor.Backoff{Initial: time.Second}}, tr.child("a"))
 		tr.tell("a", crash{"x"})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		synctest.Wait()
 		tr.tell("a", quit{errBoom})
 		<-tr.done
@@ -377,3 +377,6 @@ func TestAnEmptyTreeIsUpAndStops(t *testing.T) {
 		}
 	})
 }
+
+// pass lets the bubble's time pass.
+func pass(d time.Duration) { <-time.After(d) }

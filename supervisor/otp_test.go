@@ -123,7 +123,7 @@ func TestRestartsSpreadOverMoreThanMaxTDoNot(t *testing.T) {
 		tr.run(supervisor.Spec{Intensity: 1, Period: 5 * time.Second}, tr.child("a"))
 		for range 10 {
 			want(t, tr.tell("a", crash{"x"}), "-a, a: abnormal, +a")
-			time.Sleep(5*time.Second + 1)
+			pass(5*time.Second + 1)
 		}
 	})
 }
@@ -132,7 +132,7 @@ func TestIntensityDefaultsToOneAndPeriodToFive(t *testing.T) {
 	inBubble(t, func(tr *tree) {
 		tr.run(supervisor.Spec{}, tr.child("a"))
 		want(t, tr.tell("a", crash{"x"}), "-a, a: abnormal, +a")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		want(t, tr.tell("a", crash{"x"}), "-a, a: abnormal")
 		got, ok := errors.AsType[*supervisor.ExhaustedError](<-tr.done)
 		if !ok || got.Intensity != 1 || got.Period != 5*time.Second {
@@ -291,7 +291,7 @@ func TestShutdownInfinityWaits(t *testing.T) {
 		tr.run(supervisor.Spec{}, tr.child("a", shutdown(supervisor.Infinity)))
 		tr.tell("a", block{})
 		tr.stop()
-		time.Sleep(1000 * time.Hour)
+		pass(1000 * time.Hour)
 		if got := tr.state("a"); got != "stopping" {
 			t.Errorf("state: got %s, want stopping", got)
 		}

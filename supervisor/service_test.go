@@ -22,7 +22,7 @@ func TestAServiceIsCancelledAndWaitedFor(t *testing.T) {
 	inBubble(t, func(tr *tree) {
 		tr.run(supervisor.Spec{}, tr.child("a"), tr.service(func(ctx context.Context) error {
 			<-ctx.Done()
-			time.Sleep(time.Second) // it has something to finish
+			pass(time.Second) // it has something to finish
 			tr.note("svc is done")
 			return ctx.Err()
 		}))

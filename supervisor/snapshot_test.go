@@ -21,7 +21,7 @@ func TestASnapshotNeedsNobodysCooperation(t *testing.T) {
 		s := tr.sup("s", supervisor.Spec{Strategy: supervisor.RestForOne}, tr.child("z"), tr.child("y"))
 		tr.run(supervisor.Spec{}, a, s)
 		tr.tell("a", crash{"x"})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		tr.tell("a", block{})
 		tr.tell("a", "1")
 		tr.tell("a", "2")

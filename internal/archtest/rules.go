@@ -105,6 +105,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
 		{Path: "golang.org/x/sys", Packages: []string{"bench"}},
+		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
 		{Path: "github.com/google/go-cmp", Packages: []string{"broker/brokertest"}, Tests: true},
@@ -129,6 +130,8 @@ func goroutines() map[string]string {
 		"broker/amqp/dialer.go":    "closes a connection, which the library does with a deadline only in its own time",
 		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
+
+		"cmd/magne-actors/run.go": "answers the signals; ends when the System has",
 
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
