@@ -77,6 +77,7 @@ func packages() map[string]Package {
 		"internal/testenv":    {StdOnly: true},
 		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
 		"internal/archtest":   {StdOnly: true},
+		"internal/doctest":    {StdOnly: true}, // tests only
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{

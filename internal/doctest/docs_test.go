@@ -1,0 +1,207 @@
+package doctest
+
+import (
+	"context"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// quickstart is the configuration that the documents run.
+const quickstart = "examples/quickstart/magne.yaml"
+
+func TestReadme(t *testing.T) {
+	if n := strings.Count(read(t, "README.md"), "\n"); n >= 200 {
+		t.Errorf("README.md has %d lines, more than a reader has patience for: 200", n)
+	}
+	newReader(t).document("README.md")
+}
+
+func TestOperations(t *testing.T) { newReader(t).document("docs/operations.md") }
+
+// reader does what a reader of a document does.
+type reader struct {
+	t       *testing.T
+	w       *world
+	service *daemon
+}
+
+func newReader(t *testing.T) *reader { return &reader{t: t, w: newWorld(t)} }
+
+// document goes through the blocks of a file, and stops the service in the end:
+// by then it must have done everything that was published.
+func (r *reader) document(file string) {
+	commands := 0
+	for _, f := range fences(r.t, file) {
+		if !r.block(f) {
+			r.t.Errorf("%s:%d: a block of a kind that nobody checks: %q %q", f.file, f.line, f.lang, f.word)
+		}
+		if f.lang == "sh" {
+			commands++
+		}
+	}
+	if commands == 0 || r.service == nil {
+		r.t.Fatalf("%s has %d blocks of commands, and starts no service: %v", file, commands, r.service)
+	}
+	until(r.t, "everything is settled", func() bool {
+		n := r.router()
+		return *n.Settled > 0 && *n.InFlight == 0 && *n.Queued == 0
+	})
+	r.service.stop()
+}
+
+func (r *reader) router() *supervisor.Node { return find(r.w.tree(r.t, quickstart), "router:work") }
+
+// block reports whether the block is of a kind that can be checked.
+func (r *reader) block(f fence) bool {
+	switch f.lang + " " + f.word {
+	case "sh ":
+		r.shell(f)
+	case "sh service":
+		r.serve(f)
+	case "sh make":
+		r.targets(f)
+	case "python ":
+		r.python(f)
+	case "js ":
+		r.js(f)
+	case "text tree":
+		r.picture(f)
+	case "text ", "ini ":
+	default:
+		switch {
+		case f.lang == "yaml":
+			r.yaml(f)
+		case f.lang == "go" && f.word != "":
+			r.excerpt(f)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reader) command(name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	r.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = r.w.env()
+	return cmd
+}
+
+// succeed runs a block, and a failure says which.
+func (r *reader) succeed(f fence, cmd *exec.Cmd) {
+	r.t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%s:%d: %v\n%s", f.file, f.line, err, out)
+	}
+	r.t.Logf("%s:%d:\n%s", f.file, f.line, out)
+}
+
+func (r *reader) shell(f fence) { r.succeed(f, r.command("bash", "-euo", "pipefail", "-c", f.text)) }
+
+// serve starts the one command of the block, and waits until it consumes.
+func (r *reader) serve(f fence) {
+	words := strings.Fields(f.text)
+	if r.service != nil || strings.Count(f.text, "\n") != 1 || words[0] != "magne-actors" {
+		r.t.Fatalf("%s:%d: want one command, and only one service in a document", f.file, f.line)
+	}
+	r.service = r.w.start(r.t, words[0], words[1:]...)
+	r.service.awaitLog("consuming")
+}
+
+// targets checks that the Makefile has what `make` is called with.
+func (r *reader) targets(f fence) {
+	makefile := read(r.t, "Makefile")
+	for line := range strings.Lines(f.text) {
+		command, _, _ := strings.Cut(line, "#")
+		words := strings.Fields(command)
+		if len(words) != 2 || words[0] != "make" || !regexp.MustCompile(`(?m)^`+words[1]+`:.*## `).MatchString(makefile) {
+			r.t.Errorf("%s:%d: not a call of a target that the Makefile explains: %s", f.file, f.line, line)
+		}
+	}
+}
+
+func (r *reader) python(f fence) {
+	const debian = "/usr/bin/python3" // the one that sees Debian's modules
+	if err := exec.Command(debian, "-c", "import pika").Run(); err != nil {
+		r.t.Fatalf("python3-pika is missing (scripts/install-deps.sh): %v", err)
+	}
+	r.succeed(f, r.command(debian, "-c", f.text))
+}
+
+// js runs a script with the amqplib of NODE_PATH. There is none in Debian, so
+// without it only the syntax is checked, and without node not even that.
+func (r *reader) js(f fence) {
+	if _, err := exec.LookPath("node"); err != nil {
+		r.t.Logf("%s:%d: not run: %v", f.file, f.line, err)
+		return
+	}
+	cmd := r.command("node", "--check", "-")
+	if exec.Command("node", "-e", `require("amqplib")`).Run() == nil {
+		cmd = r.command("node", "-")
+	}
+	cmd.Stdin = strings.NewReader(f.text)
+	r.succeed(f, cmd)
+}
+
+func (r *reader) yaml(f fence) {
+	c, err := config.Parse(strings.NewReader(f.text), f.file, nil)
+	if err != nil {
+		r.t.Errorf("%s:%d: %v", f.file, f.line, err)
+		return
+	}
+	for _, w := range c.Warnings() {
+		r.t.Errorf("%s:%d: %v", f.file, f.line, w)
+	}
+	if f.word == "" {
+		return
+	}
+	if diff := cmp.Diff(read(r.t, f.word), f.text); diff != "" {
+		r.t.Errorf("%s:%d differs from %s (-file +document):\n%s", f.file, f.line, f.word, diff)
+	}
+}
+
+// excerpt checks that the block is in the file, apart from its indentation.
+func (r *reader) excerpt(f fence) {
+	trim := func(text string) string {
+		var b strings.Builder
+		for line := range strings.Lines(text) {
+			b.WriteString(strings.TrimSpace(line) + "\n")
+		}
+		return b.String()
+	}
+	if !strings.Contains(trim(read(r.t, f.word)), "\n"+trim(f.text)) {
+		r.t.Errorf("%s:%d: these are not lines of %s", f.file, f.line, f.word)
+	}
+}
+
+// picture compares the first words of the lines with the tree of the service.
+func (r *reader) picture(f fence) {
+	var drawn []string
+	for line := range strings.Lines(f.text) {
+		if words := strings.Fields(strings.TrimLeft(line, "|`- ")); len(words) > 0 {
+			drawn = append(drawn, words[0])
+		}
+	}
+	if diff := cmp.Diff(ids(r.w.tree(r.t, quickstart)), drawn); diff != "" {
+		r.t.Errorf("%s:%d is another tree (-running +document):\n%s", f.file, f.line, diff)
+	}
+}
+
+// ids are those of a tree from top to bottom.
+func ids(n *supervisor.Node) []string {
+	all := []string{n.ID}
+	for _, c := range n.Children {
+		all = slices.Concat(all, ids(c))
+	}
+	return all
+}
