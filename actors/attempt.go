@@ -71,7 +71,7 @@ func attemptOf(d *broker.Delivery) int {
 // nextAttempt is the copy of a message for its next attempt. It goes to the end
 // of the queue, through the default exchange.
 func nextAttempt(d *broker.Delivery, p *pool, v *verdict) *broker.Publication {
-	c := copyOf(d, p)
+	c := copyOf(d)
 	c.RoutingKey = p.Queue.Name
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
 	c.Headers[headerError] = clip(v.err)
@@ -81,7 +81,7 @@ func nextAttempt(d *broker.Delivery, p *pool, v *verdict) *broker.Publication {
 // deadLetter is the copy of a message for the dead-letter queue. It keeps all
 // properties but the expiry: a dead letter waits for people.
 func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.Publication {
-	c := copyOf(d, p)
+	c := copyOf(d)
 	dead := p.Queue.Dead
 	c.Exchange, c.RoutingKey = dead.Exchange, dead.Name
 	if dead.Exchange != "" && dead.Key != "" {
@@ -103,7 +103,7 @@ func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.
 // re-published x-death makes RabbitMQ before 4.0.1 drop a message as a
 // dead-letter cycle, CC would send it to other queues as well, and a user-id
 // that is not our own is refused.
-func copyOf(d *broker.Delivery, p *pool) *broker.Publication {
+func copyOf(d *broker.Delivery) *broker.Publication {
 	c := &broker.Publication{Properties: d.Properties, Body: d.Body}
 	c.User = ""
 	c.Headers = maps.Clone(d.Headers)

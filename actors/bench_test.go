@@ -29,6 +29,7 @@ func BenchmarkRoute(b *testing.B) {
 }
 
 func route(b *testing.B, p Pool, body []byte) {
+	b.Helper()
 	mux := task.NewMux()
 	mux.Handle("t", task.HandlerFunc(func(context.Context, *task.Message) error { return nil }))
 	p.Mux = mux

@@ -54,6 +54,7 @@ func TestChaos(t *testing.T) {
 }
 
 func chaos(t *testing.T, mode Mode, n int) {
+	t.Helper()
 	var crashes, stops, panics, goexits, failures atomic.Int64
 	ran := make([]atomic.Int32, n)
 	mux := handlers(map[string]task.HandlerFunc{"t": func(_ context.Context, m *task.Message) error {
@@ -73,8 +74,10 @@ func chaos(t *testing.T, mode Mode, n int) {
 		return nil
 	}})
 	unlimited := &supervisor.Spec{Strategy: supervisor.OneForOne, Intensity: 100_000, Period: time.Second, Parallel: true}
-	pool := Pool{Mode: mode, Workers: 8, High: 1000, Low: 400, Mux: mux, Supervise: unlimited,
-		Retry: Retry{MaxAttempts: 100, Backoff: supervisor.Backoff{Initial: time.Millisecond, Max: time.Millisecond}}}
+	pool := Pool{
+		Mode: mode, Workers: 8, High: 1000, Low: 400, Mux: mux, Supervise: unlimited,
+		Retry: Retry{MaxAttempts: 100, Backoff: supervisor.Backoff{Initial: time.Millisecond, Max: time.Millisecond}},
+	}
 	if mode == Coroutine {
 		pool.Slots = 100
 	}

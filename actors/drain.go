@@ -19,7 +19,7 @@ const (
 // drain stops the flow in the order of a delivery's way: consumers, then routers
 // with their tasks, then the settlements. over says that the supervision tree
 // ended by itself meanwhile, with err.
-func (s *System) drain(ended <-chan error) (err error, over bool) {
+func (s *System) drain(ended <-chan error) (over bool, err error) {
 	s.log.Info("draining", "in_flight", s.inFlight(), "shutdown", s.opts.Shutdown)
 	s.stop.draining.Store(true)
 	s.tellBroker(&drain{})
@@ -36,13 +36,13 @@ func (s *System) drain(ended <-chan error) (err error, over bool) {
 		why, err = s.awaitDrained(ended, nil, 2*grace)
 	}
 	if why == drainOver {
-		return err, true
+		return true, err
 	}
 	return s.hangUp(ended, hang)
 }
 
 // hangUp closes the session with the broker, which flushes what is settled.
-func (s *System) hangUp(ended <-chan error, within time.Duration) (err error, over bool) {
+func (s *System) hangUp(ended <-chan error, within time.Duration) (over bool, err error) {
 	closed := make(chan struct{})
 	s.tellBroker(&hangUp{within, closed})
 	limit := time.NewTimer(within + time.Second/2)
@@ -51,11 +51,11 @@ func (s *System) hangUp(ended <-chan error, within time.Duration) (err error, ov
 	case <-closed:
 		s.log.Info("drained", "unsettled", s.inFlight())
 	case err = <-ended:
-		return err, true
+		return true, err
 	case <-limit.C:
 		s.log.Warn("the session with the broker did not close in time; what is unsettled returns to its queue", "unsettled", s.inFlight())
 	}
-	return nil, false
+	return false, nil
 }
 
 // drainEnd is how awaitDrained ended.

@@ -127,8 +127,10 @@ func TestCrashes(t *testing.T) {
 		restarted []string
 	}{
 		{"router", func(s *System) { s.pools[0].toRouter((*arrivals)(nil)) }, []string{"router:work", "pool:work", "work/1"}},
-		{"broker", func(s *System) { s.tellBroker(&crashed{errors.New("boom")}) },
-			[]string{"broker", "pools", "work", "router:work", "pool:work", "work/1", "other", "router:other", "pool:other", "other/1"}},
+		{
+			"broker", func(s *System) { s.tellBroker(&crashed{errors.New("boom")}) },
+			[]string{"broker", "pools", "work", "router:work", "pool:work", "work/1", "other", "router:other", "pool:other", "other/1"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -76,7 +76,7 @@ func (s *System) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.abort:
 	}
-	early, over := s.drain(ended)
+	over, early := s.drain(ended)
 	stopRoot()
 	if !over {
 		early = <-ended

@@ -47,7 +47,7 @@ func TestDocumentedVariables(t *testing.T) {
 		}
 		rows++
 		var p path
-		for _, name := range strings.Split(key, ".") {
+		for name := range strings.SplitSeq(key, ".") {
 			p = append(p, step{name: name})
 		}
 		if got := p.variable(); got != variable {

@@ -142,7 +142,7 @@ func (n *node) sampled() bool {
 func (w *exampleWriter) doc(at exampleAt, words string) {
 	const columns = 100
 	line := "#"
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		if len(line)+len(word)+2*at.depth >= columns {
 			w.line(at, line)
 			line = "#"

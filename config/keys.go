@@ -76,22 +76,32 @@ const (
 func keys() []key {
 	return slices.Concat(
 		[]key{
-			{path: "version", kind: whole, required: true, lo: "1", hi: "1", sample: "1",
+			{
+				path: "version", kind: whole, required: true, lo: "1", hi: "1", sample: "1",
 				beyond: "this magne-actors reads version 1",
-				doc:    "Version of the file format."},
+				doc:    "Version of the file format.",
+			},
 		},
 		brokerKeys(),
 		[]key{
-			{path: "control", kind: section,
-				doc: "How `magne-actors tree` and the like reach a running instance."},
-			{path: "control.socket", kind: text, rule: "$XDG_RUNTIME_DIR/magne-actors/magne.sock, or magne.sock in the working directory without XDG_RUNTIME_DIR", shown: "./magne.sock",
+			{
+				path: "control", kind: section,
+				doc: "How `magne-actors tree` and the like reach a running instance.",
+			},
+			{
+				path: "control.socket", kind: text, rule: "$XDG_RUNTIME_DIR/magne-actors/magne.sock, or magne.sock in the working directory without XDG_RUNTIME_DIR", shown: "./magne.sock",
 				pattern: `^[^@\x00][^\x00]{0,106}$`, patternDoc: "a path of at most 107 bytes that does not begin with @",
-				doc: "Path of a unix socket that only its owner may open. Two instances of one user need different ones."},
-			{path: "shutdown", kind: duration, def: "30s", lo: "1ms", hi: "24h",
-				doc: "How long running tasks may go on after the first TERM or INT. What is left then returns to its queue."},
-			{path: "processes", kind: whole, def: "1", lo: "1", hi: "1",
+				doc: "Path of a unix socket that only its owner may open. Two instances of one user need different ones.",
+			},
+			{
+				path: "shutdown", kind: duration, def: "30s", lo: "1ms", hi: "24h",
+				doc: "How long running tasks may go on after the first TERM or INT. What is left then returns to its queue.",
+			},
+			{
+				path: "processes", kind: whole, def: "1", lo: "1", hi: "1",
 				beyond: "several copies of the consumer are not available in this version; run magne-actors several times instead",
-				doc:    "Copies of the consumer to run; only 1 in this version."},
+				doc:    "Copies of the consumer to run; only 1 in this version.",
+			},
 		},
 		supervisionKeys(),
 		poolKeys(),
@@ -103,25 +113,41 @@ func brokerKeys() []key {
 	return slices.Concat(
 		[]key{
 			{path: "broker", kind: section, doc: "The RabbitMQ server to consume from."},
-			{path: "broker.url", kind: secret, required: true, sample: "amqp://guest:guest@127.0.0.1:5672/",
+			{
+				path: "broker.url", kind: secret, required: true, sample: "amqp://guest:guest@127.0.0.1:5672/",
 				pattern: `^(amqps?://|file:|.*\$\{)`, patternDoc: "amqp://user:password@host:5672/vhost (amqps:// for TLS) or file:/path",
 				doc: "Address with user, password and virtual host; amqps:// for TLS. " +
-					"Special characters in user, password and virtual host are percent-encoded."},
-			{path: "broker.heartbeat", kind: duration, def: "10s", lo: "1s", hi: "1h",
-				doc: "How often both sides show that they are alive. A dead connection is noticed after about 1.5 times this."},
-			{path: "broker.tls", kind: section,
-				doc: "For amqps://. Without it the authorities of the system are trusted, with TLS 1.2 or later."},
-			{path: "broker.tls.ca_file", kind: text, rule: "the authorities of the system", pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with the certificate authorities to trust instead."},
-			{path: "broker.tls.cert_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with our certificate, for a broker that asks for one. It is read again for each connection."},
-			{path: "broker.tls.key_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with the private key that belongs to cert_file."},
-			{path: "broker.tls.server_name", kind: text, rule: "the host of broker.url", pattern: `^[^\x00]+$`, patternDoc: "a host name",
-				doc: "The name that the broker's certificate must be for."},
+					"Special characters in user, password and virtual host are percent-encoded.",
+			},
+			{
+				path: "broker.heartbeat", kind: duration, def: "10s", lo: "1s", hi: "1h",
+				doc: "How often both sides show that they are alive. A dead connection is noticed after about 1.5 times this.",
+			},
+			{
+				path: "broker.tls", kind: section,
+				doc: "For amqps://. Without it the authorities of the system are trusted, with TLS 1.2 or later.",
+			},
+			{
+				path: "broker.tls.ca_file", kind: text, rule: "the authorities of the system", pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with the certificate authorities to trust instead.",
+			},
+			{
+				path: "broker.tls.cert_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with our certificate, for a broker that asks for one. It is read again for each connection.",
+			},
+			{
+				path: "broker.tls.key_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
+				doc: "PEM file with the private key that belongs to cert_file.",
+			},
+			{
+				path: "broker.tls.server_name", kind: text, rule: "the host of broker.url", pattern: `^[^\x00]+$`, patternDoc: "a host name",
+				doc: "The name that the broker's certificate must be for.",
+			},
 			{path: "broker.embedded", absent: noEmbedded},
-			{path: "broker.reconnect", kind: section,
-				doc: "How long to wait between attempts to reach the broker. A lost connection never counts as a crash."},
+			{
+				path: "broker.reconnect", kind: section,
+				doc: "How long to wait between attempts to reach the broker. A lost connection never counts as a crash.",
+			},
 		},
 		backoff("broker.reconnect", "attempt", "100ms", "30s", "0.5"),
 		[]key{resetAfter("broker.reconnect", "10s")},
@@ -133,8 +159,10 @@ func supervisionKeys() []key {
 		[]key{
 			{path: "supervision", kind: section, doc: "What happens when a part of the runtime fails, in the words of Erlang/OTP."},
 			{path: "supervision.root", kind: section, doc: "The supervisor at the top: broker, routers, pools, control."},
-			{path: "supervision.root.strategy", kind: text, def: "rest_for_one", enum: []string{"one_for_one", "one_for_all", "rest_for_one"},
-				doc: "Which children are restarted when one fails: only that one, all, or that one and those started after it."},
+			{
+				path: "supervision.root.strategy", kind: text, def: "rest_for_one", enum: []string{"one_for_one", "one_for_all", "rest_for_one"},
+				doc: "Which children are restarted when one fails: only that one, all, or that one and those started after it.",
+			},
 			intensity("supervision.root", "3", "More than this many restarts within period, and the program ends with exit status 70."),
 			period("supervision.root"),
 			{path: "supervision.broker", absent: fixedTree},
@@ -152,41 +180,69 @@ func supervisionKeys() []key {
 func poolKeys() []key {
 	return slices.Concat(
 		[]key{
-			{path: "pools", kind: names, required: true,
-				doc: "The pools by name, at least one. A pool is one queue and the workers that serve it."},
-			{path: "pools.<pool>", kind: section, sample: "hello",
+			{
+				path: "pools", kind: names, required: true,
+				doc: "The pools by name, at least one. A pool is one queue and the workers that serve it.",
+			},
+			{
+				path: "pools.<pool>", kind: section, sample: "hello",
 				word: `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`, wordDoc: "letters, digits, _ . and -, at most 64 of them",
-				doc: "One pool. Its name shows in logs and in the tree."},
-			{path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
+				doc: "One pool. Its name shows in logs and in the tree.",
+			},
+			{
+				path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
 				pattern: `^[^\x00-\x1f]{1,255}$`, patternDoc: "1 to 255 characters that can be printed",
-				doc: "The queue to consume from."},
-			{path: "pools.<pool>.codec", kind: text, def: "json", enum: codec.Names(),
+				doc: "The queue to consume from.",
+			},
+			{
+				path: "pools.<pool>.codec", kind: text, def: "json", enum: codec.Names(),
 				doc: `Format of the bodies: json is {"task": "name", "args": [...], "kwargs": {...}}, magne is {"func": "name", "args": [...]}. ` +
-					"With json the queue is a durable quorum queue, with magne it and its exchange are declared as magne does, not durable."},
-			{path: "pools.<pool>.declare", kind: text, def: "create", enum: []string{"passive", "match", "create"},
+					"With json the queue is a durable quorum queue, with magne it and its exchange are declared as magne does, not durable.",
+			},
+			{
+				path: "pools.<pool>.declare", kind: text, def: "create", enum: []string{"passive", "match", "create"},
 				doc: "What to do about the queue before consuming: create it when it is missing, " +
-					"match an existing one with exactly these arguments, or take whatever is there (passive)."},
-			{path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
+					"match an existing one with exactly these arguments, or take whatever is there (passive).",
+			},
+			{
+				path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
 				later: map[string]string{"process": noProcess, "oneshot": noProcess},
-				doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries."},
+				doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries.",
+			},
 			{path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000", doc: "Worker actors."},
-			{path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
-				doc: "Tasks that one worker runs at once; with mode thread always 1."},
+			{
+				path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
+				doc: "Tasks that one worker runs at once; with mode thread always 1.",
+			},
 			{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
-			{path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
-				doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well."},
-			{path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "1", hi: "1000000",
-				doc: "A pool that has stopped goes on when it is down to this many."},
-			{path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
-				doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit."},
-			{path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
-				doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends."},
-			{path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
-				doc: "A larger body is not decoded but dead-lettered."},
-			{path: "pools.<pool>.retry", kind: section,
-				doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks."},
-			{path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
-				doc: "How often a task is tried before it goes to the dead-letter queue."},
+			{
+				path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
+				doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well.",
+			},
+			{
+				path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "1", hi: "1000000",
+				doc: "A pool that has stopped goes on when it is down to this many.",
+			},
+			{
+				path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
+				doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit.",
+			},
+			{
+				path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
+				doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends.",
+			},
+			{
+				path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
+				doc: "A larger body is not decoded but dead-lettered.",
+			},
+			{
+				path: "pools.<pool>.retry", kind: section,
+				doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks.",
+			},
+			{
+				path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
+				doc: "How often a task is tried before it goes to the dead-letter queue.",
+			},
 		},
 		backoff("pools.<pool>.retry", "attempt", "1s", "30s", "0.5"),
 		[]key{
@@ -212,29 +268,43 @@ func absentPoolKeys() []key {
 
 func taskKeys() []key {
 	return []key{
-		{path: "pools.<pool>.tasks", kind: names,
+		{
+			path: "pools.<pool>.tasks", kind: names,
 			rule: "the handlers that a Go program passes to File.Options; `magne-actors run` has none of its own and needs the key",
-			doc:  "The tasks that the pool knows, by name. A message for another task goes to the dead-letter queue."},
-		{path: "pools.<pool>.tasks.<task>", kind: section, sample: "hello", comment: []string{"notify"},
+			doc:  "The tasks that the pool knows, by name. A message for another task goes to the dead-letter queue.",
+		},
+		{
+			path: "pools.<pool>.tasks.<task>", kind: section, sample: "hello", comment: []string{"notify"},
 			word: `^[A-Za-z_<][A-Za-z0-9_.:/<>-]{0,254}$`, wordDoc: "a letter or _, then letters, digits and _.:/-, at most 255 in all",
-			doc: "One task: exactly one of builtin and http."},
-		{path: "pools.<pool>.tasks.<task>.builtin", kind: text, sample: "echo", only: "hello",
+			doc: "One task: exactly one of builtin and http.",
+		},
+		{
+			path: "pools.<pool>.tasks.<task>.builtin", kind: text, sample: "echo", only: "hello",
 			enum: builtin.Names(),
 			doc: "A handler that is built in. echo does nothing but log the task at level debug; sleep waits for as many seconds as its first argument says; " +
-				"fail fails; latency_bench waits like magne's benchmark."},
-		{path: "pools.<pool>.tasks.<task>.http", kind: section, optional: true, only: "notify",
+				"fail fails; latency_bench waits like magne's benchmark.",
+		},
+		{
+			path: "pools.<pool>.tasks.<task>.http", kind: section, optional: true, only: "notify",
 			doc: "Send the task to an HTTP endpoint. 2xx is done; 429 and 503 are tried again after Retry-After, other 5xx and no answer after a backoff; " +
-				"any other status sends the task to the dead-letter queue."},
-		{path: "pools.<pool>.tasks.<task>.http.url", kind: secret, required: true, shown: "http://127.0.0.1:8080/hooks/{task}",
+				"any other status sends the task to the dead-letter queue.",
+		},
+		{
+			path: "pools.<pool>.tasks.<task>.http.url", kind: secret, required: true, shown: "http://127.0.0.1:8080/hooks/{task}",
 			pattern: `^(https?://|file:|.*\$\{)`, patternDoc: "http://host:port/path with {task}, {id} and {queue} where they are wanted, or file:/path",
 			doc: "Where to send it. {task}, {id} and {queue} stand for the task's name, the message's id and the queue, in path and query. " +
-				"A user and password in it are sent as basic authentication."},
-		{path: "pools.<pool>.tasks.<task>.http.method", kind: text, def: "POST",
-			enum: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, doc: "Request method. The first two and DELETE send no body."},
+				"A user and password in it are sent as basic authentication.",
+		},
+		{
+			path: "pools.<pool>.tasks.<task>.http.method", kind: text, def: "POST",
+			enum: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, doc: "Request method. The first two and DELETE send no body.",
+		},
 		{path: "pools.<pool>.tasks.<task>.http.headers", kind: names, doc: "Further request headers by name."},
-		{path: "pools.<pool>.tasks.<task>.http.headers.<header>", kind: secret, sample: "X-Token", shown: "${HOOK_TOKEN:-none}",
+		{
+			path: "pools.<pool>.tasks.<task>.http.headers.<header>", kind: secret, sample: "X-Token", shown: "${HOOK_TOKEN:-none}",
 			word: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", wordDoc: "a header name: letters, digits and -",
-			doc: "Value of the header; never shown."},
+			doc: "Value of the header; never shown.",
+		},
 	}
 }
 
@@ -244,14 +314,18 @@ func backoff(prefix, what, initial, longest, jitter string) []key {
 		{path: prefix + ".initial", kind: duration, def: initial, lo: "1ms", hi: "24h", doc: "Wait before the first new " + what + "."},
 		{path: prefix + ".factor", kind: number, def: "2", lo: "1", hi: "100", doc: "Each further wait is this many times the one before."},
 		{path: prefix + ".max", kind: duration, def: longest, lo: "1ms", hi: "24h", doc: "The longest wait."},
-		{path: prefix + ".jitter", kind: number, def: jitter, lo: "0", hi: "1",
-			doc: "Each wait is moved at random by up to this share of itself, so that many do not come at the same moment."},
+		{
+			path: prefix + ".jitter", kind: number, def: jitter, lo: "0", hi: "1",
+			doc: "Each wait is moved at random by up to this share of itself, so that many do not come at the same moment.",
+		},
 	}
 }
 
 func resetAfter(prefix, def string) key {
-	return key{path: prefix + ".reset_after", kind: duration, def: def, lo: "1ms", hi: "24h",
-		doc: "After this long without a failure the waits begin with initial again."}
+	return key{
+		path: prefix + ".reset_after", kind: duration, def: def, lo: "1ms", hi: "24h",
+		doc: "After this long without a failure the waits begin with initial again.",
+	}
 }
 
 func intensity(prefix, def, doc string) key {

@@ -142,8 +142,10 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 			Intensity: 7, Period: 30 * time.Second,
 			Tasks: map[string]config.Task{
 				"send.Mail": {Builtin: "sleep"},
-				"Notify": {HTTP: &config.HTTP{URL: "https://hooks.example/{task}?id={id}", Method: "PUT",
-					Headers: map[string]config.Secret{"X-Token": "abc", "x-other": "d e f"}}},
+				"Notify": {HTTP: &config.HTTP{
+					URL: "https://hooks.example/{task}?id={id}", Method: "PUT",
+					Headers: map[string]config.Secret{"X-Token": "abc", "x-other": "d e f"},
+				}},
 			},
 		}},
 	}

@@ -20,15 +20,16 @@ func TestSecretIsNotShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := log.String() + string(b)
+	var shown strings.Builder
+	shown.WriteString(log.String() + string(b))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t"} {
-		shown += fmt.Sprintf(verb+verb, f.Broker.URL, f.Broker)
+		fmt.Fprintf(&shown, verb+verb, f.Broker.URL, f.Broker)
 	}
-	if strings.Contains(shown, text) || strings.Contains(strings.ToLower(shown), fmt.Sprintf("%x", text)) {
-		t.Errorf("shown: %s", shown)
+	if strings.Contains(shown.String(), text) || strings.Contains(strings.ToLower(shown.String()), fmt.Sprintf("%x", text)) {
+		t.Errorf("shown: %s", shown.String())
 	}
-	if !strings.Contains(shown, "[secret]") || f.Broker.URL.Reveal() != text {
-		t.Errorf("neither hidden nor kept: %s", shown)
+	if !strings.Contains(shown.String(), "[secret]") || f.Broker.URL.Reveal() != text {
+		t.Errorf("neither hidden nor kept: %s", shown.String())
 	}
 }
 

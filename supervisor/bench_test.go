@@ -101,6 +101,7 @@ func BenchmarkSnapshot(b *testing.B) {
 }
 
 func benchRun(b *testing.B, spec Spec, children ...Child) *System {
+	b.Helper()
 	sys := NewSystem(nil)
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)

@@ -41,6 +41,7 @@ func TestTheTableOfSentencesIsTrue(t *testing.T) {
 
 // testFunctions maps the tests of this package to their files.
 func testFunctions(t *testing.T) map[string]string {
+	t.Helper()
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)

@@ -204,7 +204,7 @@ func (m *machine) step(ev event, now time.Time) []action {
 	case evTimer:
 		m.onTimer(ev, now)
 	case evStop:
-		m.end(nil, now)
+		m.end(nil)
 	}
 	return m.out
 }

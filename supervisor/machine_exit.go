@@ -9,7 +9,7 @@ func (m *machine) onUp(ev evUp, now time.Time) {
 	}
 	k.phase = up
 	k.series.Up(now)
-	m.do(actUp{ev.i, ev.gen})
+	m.do(actUp(ev))
 	m.started(ev.i)
 }
 
@@ -56,6 +56,7 @@ func (m *machine) onTimer(ev evTimer, now time.Time) {
 		m.ended(ev.i, exit, now)
 	case waiting:
 		m.spawn(ev.i)
+	case idle, gone, starting, up: // nothing waits for a timer
 	}
 }
 
@@ -68,7 +69,7 @@ func (m *machine) ended(i int, exit Exit, now time.Time) {
 	m.down(k)
 	switch {
 	case asked:
-		m.stopNext(now)
+		m.stopNext()
 	case k.needsRestart(exit.Reason):
 		exit.ID, exit.Generation = k.id, k.gen
 		m.restart(i, exit, now)
@@ -84,7 +85,7 @@ func (k *kid) needsRestart(r Reason) bool {
 // restart is called for a child that has ended and is to be started again.
 func (m *machine) restart(i int, exit Exit, now time.Time) {
 	if !m.win.Add(now) {
-		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit}, now)
+		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit})
 		return
 	}
 	delay := m.kids[i].series.Next(now, m.rnd())
@@ -105,12 +106,12 @@ func (m *machine) restart(i int, exit Exit, now time.Time) {
 	if m.plan.step == stopAll || m.plan.step == pause { // an older failure waits as well
 		delay = max(delay, m.plan.delay)
 	}
-	m.stopFrom(from, i, delay, now)
+	m.stopFrom(from, i, delay)
 }
 
 // end stops all children for good: as asked, or because of err. What came
 // first is the reason.
-func (m *machine) end(err *ExhaustedError, now time.Time) {
+func (m *machine) end(err *ExhaustedError) {
 	if m.ending {
 		return
 	}
@@ -118,5 +119,5 @@ func (m *machine) end(err *ExhaustedError, now time.Time) {
 	if err != nil {
 		m.do(actGiveUp{err})
 	}
-	m.stopFrom(0, 0, 0, now)
+	m.stopFrom(0, 0, 0)
 }

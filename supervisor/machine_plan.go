@@ -40,7 +40,7 @@ func (m *machine) started(i int) {
 
 // stopFrom begins to stop the children from i on; what comes then depends on
 // m.ending and delay.
-func (m *machine) stopFrom(i, cause int, delay time.Duration, now time.Time) {
+func (m *machine) stopFrom(i, cause int, delay time.Duration) {
 	m.plan = plan{step: stopAll, from: i, cursor: len(m.kids) - 1, cause: cause, delay: delay}
 	for j := len(m.kids) - 1; j >= i; j-- {
 		if k := &m.kids[j]; k.phase == waiting {
@@ -50,12 +50,12 @@ func (m *machine) stopFrom(i, cause int, delay time.Duration, now time.Time) {
 			m.ask(j)
 		}
 	}
-	m.stopNext(now)
+	m.stopNext()
 }
 
 // stopNext stops the last child that is still alive, unless it has been asked
 // already. Once none is left it goes on to the plan's next step.
-func (m *machine) stopNext(now time.Time) {
+func (m *machine) stopNext() {
 	for ; m.plan.cursor >= m.plan.from; m.plan.cursor-- {
 		m.ask(m.plan.cursor)
 		if m.kids[m.plan.cursor].phase.alive() {

@@ -59,7 +59,7 @@ func newWorld(t *rapid.T) *world {
 		}
 		w.kids = append(w.kids, modelKid{Child: kids[i]})
 	}
-	w.m = machineOf(nil, spec, kids...)
+	w.m = machineOf(spec, kids...)
 	return w
 }
 

@@ -70,7 +70,7 @@ func newGolden(t *testing.T, d *datadriven.TestData) *golden {
 			d.Fatalf(t, "unknown argument %s", a.Key)
 		}
 	}
-	return &golden{m: machineOf(t, spec, kids...), now: time.Unix(0, 0), timers: map[int]int{}}
+	return &golden{m: machineOf(spec, kids...), now: time.Unix(0, 0), timers: map[int]int{}}
 }
 
 func strategies() map[string]Strategy {
@@ -82,6 +82,7 @@ func strategies() map[string]Strategy {
 }
 
 func parseChild(t *testing.T, s string) Child {
+	t.Helper()
 	id, rest, _ := strings.Cut(s, ":")
 	kind, shutdown, _ := strings.Cut(rest, ":")
 	c := Child{ID: id, Restart: map[string]Restart{"": Permanent, "permanent": Permanent, "transient": Transient, "temporary": Temporary}[kind]}
@@ -97,13 +98,13 @@ func parseChild(t *testing.T, s string) Child {
 	return c
 }
 
-func machineOf(t testing.TB, spec Spec, kids ...Child) *machine {
+func machineOf(spec Spec, kids ...Child) *machine {
 	for i := range kids {
 		kids[i].Producer = func() actor.Actor { return nil }
 	}
 	n, err := newTree(&Child{ID: "sup", Supervisor: &spec, Children: kids})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return newMachine(n, func() float64 { return 0.5 })
 }
@@ -210,6 +211,7 @@ func (g *golden) format(a action) string {
 }
 
 func dur(t *testing.T, s string) time.Duration {
+	t.Helper()
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +220,7 @@ func dur(t *testing.T, s string) time.Duration {
 }
 
 func atoi(t *testing.T, s string) int {
+	t.Helper()
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		t.Fatal(err)

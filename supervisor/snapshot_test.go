@@ -46,6 +46,7 @@ func TestASnapshotNeedsNobodysCooperation(t *testing.T) {
 }
 
 func indent(t *testing.T, b []byte) string {
+	t.Helper()
 	var v any
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type tree struct {
 // inBubble runs fn with a system that has not been started, and checks that all
 // goroutines end once it is closed: synctest fails otherwise.
 func inBubble(t *testing.T, fn func(tr *tree)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tr := &tree{t: t, logs: &logs{}, pids: map[string]*actor.PID{}, held: make(chan struct{}), done: make(chan error, 1)}
 		tr.sys = supervisor.NewSystem(slog.New(tr.logs))
@@ -245,18 +247,17 @@ func (l *logs) lines(without ...string) []string {
 	defer l.mu.Unlock()
 	var out []string
 	for _, r := range l.records {
-		line := r.Level.String() + " " + r.Message
+		var line strings.Builder
+		line.WriteString(r.Level.String() + " " + r.Message)
 		r.Attrs(func(a slog.Attr) bool {
-			for _, w := range without {
-				if a.Key == w {
-					line += " " + a.Key
-					return true
-				}
+			if slices.Contains(without, a.Key) {
+				line.WriteString(" " + a.Key)
+				return true
 			}
-			line += " " + a.String()
+			line.WriteString(" " + a.String())
 			return true
 		})
-		out = append(out, line)
+		out = append(out, line.String())
 	}
 	return out
 }

@@ -25,7 +25,7 @@ type env struct {
 // status. The end of ctx stops the command as the first TERM does.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, output: choice{words: []string{"text", "json"}, word: "text"}}
-	root := newRoot(e)
+	root := newRoot(e) //nolint:contextcheck // the commands ask cmd.Context() when they run
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -290,6 +290,7 @@ func (c *consumer) Settle(tag uint64, v broker.Verdict) error {
 	case broker.Requeue:
 		m.redelivered = true
 		c.q.ready.PushFront(m)
+	case broker.Reject: // gone
 	}
 	if c.source.Settled != nil {
 		c.source.Settled(1)

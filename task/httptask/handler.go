@@ -44,7 +44,7 @@ func (h *handler) Handle(ctx context.Context, m *task.Message) error {
 	if h.timeout > 0 {
 		stop = time.AfterFunc(h.timeout, func() { cancel(fmt.Errorf("no answer within %v", h.timeout)) }).Stop
 	}
-	resp, err := h.transport.RoundTrip(req)
+	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // drain closes it
 	stop()
 	if err != nil {
 		if ctx.Err() != nil {

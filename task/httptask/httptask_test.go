@@ -81,26 +81,36 @@ func TestRequest(t *testing.T) {
 		want received
 	}{
 		{
-			"post", httptask.Options{URL: url + "/hooks/{task}/{id}?q={queue}"}, full,
+			"post",
+			httptask.Options{URL: url + "/hooks/{task}/{id}?q={queue}"},
+			full,
 			received{"POST", "/hooks/img%2Fresize/id%201%0A?q=q%26a%3D1", host, fullBody, fullHeader("Content-Type", "application/json")},
 		},
 		{
-			"least", httptask.Options{URL: url}, &task.Message{Name: "a", Queue: "q", Attempt: 1},
+			"least",
+			httptask.Options{URL: url},
+			&task.Message{Name: "a", Queue: "q", Attempt: 1},
 			received{
 				"POST", "/", host, `{"task":"a","id":"","args":[],"kwargs":{},"headers":{},"attempt":1,"queue":"q"}`,
 				http.Header{"X-Magne-Task": {"a"}, "X-Magne-Attempt": {"1"}, "X-Magne-Queue": {"q"}, "Content-Type": {"application/json"}},
 			},
 		},
 		{
-			"get", httptask.Options{URL: url + "/{queue}", Method: "GET"}, full,
+			"get",
+			httptask.Options{URL: url + "/{queue}", Method: "GET"},
+			full,
 			received{"GET", "/q&a=1", host, "", fullHeader()},
 		},
 		{
-			"headers", httptask.Options{URL: strings.Replace(url, "://", "://u:p@", 1), Method: "PUT", Headers: map[string]string{"x-key": "é", "host": "example.org"}}, full,
+			"headers",
+			httptask.Options{URL: strings.Replace(url, "://", "://u:p@", 1), Method: "PUT", Headers: map[string]string{"x-key": "é", "host": "example.org"}},
+			full,
 			received{"PUT", "/", "example.org", fullBody, fullHeader("Content-Type", "application/json", "X-Key", "é", "Authorization", "Basic dTpw")},
 		},
 		{
-			"own authorization", httptask.Options{URL: strings.Replace(url, "://", "://u:p@", 1), Method: "DELETE", Headers: map[string]string{"authorization": "Bearer b"}}, full,
+			"own authorization",
+			httptask.Options{URL: strings.Replace(url, "://", "://u:p@", 1), Method: "DELETE", Headers: map[string]string{"authorization": "Bearer b"}},
+			full,
 			received{"DELETE", "/", host, "", fullHeader("Authorization", "Bearer b")},
 		},
 	} {
