@@ -156,7 +156,7 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	}
 	begin := time.Now()
 	tally := newTally(e.stderr, total)
-	err = t.send(ctx, session, messages, tally)
+	err = t.send(ctx, session, interruptible(ctx, messages), tally)
 	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
 	defer cancel()
 	out := tally.wait(waiting)
@@ -182,7 +182,7 @@ func (t *target) send(ctx context.Context, session broker.Session, messages iter
 		p.Persistent, p.AppID, p.Timestamp = t.queue.Durable, "magne-actors", time.Now().Truncate(time.Second)
 		tally.sent()
 		if err := session.Publish(ctx, p, tally.answer); err != nil {
-			tally.answer(err)
+			tally.unsent()
 			return err
 		}
 	}
@@ -233,6 +233,39 @@ func repeat(n int, name string, args json.RawMessage) iter.Seq2[*task.Message, e
 	return func(yield func(*task.Message, error) bool) {
 		for range n {
 			if !yield(newMessage(name, args), nil) {
+				return
+			}
+		}
+	}
+}
+
+// interruptible ends the messages with an error when ctx ends, although reading
+// the next one from a terminal or a pipe may block for ever.
+func interruptible(ctx context.Context, messages iter.Seq2[*task.Message, error]) iter.Seq2[*task.Message, error] {
+	type next struct {
+		m   *task.Message
+		err error
+	}
+	return func(yield func(*task.Message, error) bool) {
+		read := make(chan next)
+		go func() {
+			defer close(read)
+			for m, err := range messages {
+				select {
+				case read <- next{m, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		for {
+			select {
+			case n, ok := <-read:
+				if !ok || !yield(n.m, n.err) {
+					return
+				}
+			case <-ctx.Done():
+				yield(nil, ctx.Err())
 				return
 			}
 		}

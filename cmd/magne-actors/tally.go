@@ -46,6 +46,13 @@ func (t *tally) sent() {
 	t.mu.Unlock()
 }
 
+// unsent takes back a message that the session has not accepted.
+func (t *tally) unsent() {
+	t.mu.Lock()
+	t.pending--
+	t.mu.Unlock()
+}
+
 // answer counts one answer; it is called by the session.
 func (t *tally) answer(err error) {
 	t.mu.Lock()
