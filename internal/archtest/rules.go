@@ -77,6 +77,7 @@ func packages() map[string]Package {
 		"internal/testenv":    {StdOnly: true},
 		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
 		"internal/archtest":   {StdOnly: true},
+		"internal/e2e":        {StdOnly: true}, // tests only
 		"internal/doctest":    {StdOnly: true}, // tests only
 
 		// Programs.
@@ -132,7 +133,8 @@ func goroutines() map[string]string {
 		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
 
-		"cmd/magne-actors/run.go": "answers the signals; ends when the System has",
+		"cmd/magne-actors/publish.go": "reads --from, which may block; ends with the context of the command, or with the process",
+		"cmd/magne-actors/run.go":     "answers the signals; ends when the System has",
 
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
