@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,6 +88,29 @@ func receiver(d *ast.FuncDecl) string {
 		return "(" + x.Name + ")."
 	}
 	return ""
+}
+
+// Every test that docs/architecture.md calls as a witness exists.
+func TestWitnesses(t *testing.T) {
+	exists := map[string]bool{}
+	for _, pattern := range []string{"*/*_test.go", "*/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			maps.Copy(exists, declarations(t, "a witness", file))
+		}
+	}
+	called := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, "docs/architecture.md"), -1)
+	if len(called) < 10 {
+		t.Errorf("%d tests are called: is the pattern right?", len(called))
+	}
+	for _, m := range called {
+		if !exists[m[1]] {
+			t.Errorf("docs/architecture.md: there is no %s", m[1])
+		}
+	}
 }
 
 // The tables of headers and reasons in docs/architecture.md are the constants in

@@ -303,6 +303,8 @@ func BenchmarkDecode(b *testing.B) {
 		{"magne", "magne", `{"func": "magne_latency_bench", "args": []}`},
 		{"json100", "json", `{"task":"img.resize","id":"0190-7f3a","args":["a/b/c.png",640,480],"kwargs":{"fmt":"webp","q":80}}`},
 		{"json10k", "json", `{"task":"img.resize","args":["` + strings.Repeat("x", 10_000) + `"]}`},
+		{"json1M", "json", `{"task":"img.resize","args":["` + strings.Repeat("x", 1<<20-40) + `"]}`},
+		{"json1M-numbers", "json", `{"task":"img.resize","args":[` + strings.Repeat("12345678,", (1<<20-40)/9) + `0]}`},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			c, err := codec.ByName(bb.codec)
