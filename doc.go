@@ -4,7 +4,8 @@
 // watermarks, each delivery settled exactly once towards the broker, everything
 // kept alive by a supervision tree that an operator can look at.
 //
-// As a program it needs a magne.yaml and no Go:
+// As a program it needs a magne.yaml and no Go; tasks are run by HTTP endpoints
+// or builtins:
 //
 //	magne-actors run -c magne.yaml
 //
@@ -12,7 +13,10 @@
 //
 //	mux := task.NewMux()
 //	mux.Handle("resize", task.Func(resize))
-//	sys, err := actors.New(actors.Options{Dialer: dialer, Pools: pools})
+//	sys, err := actors.New(actors.Options{
+//		Dialer: amqp.Dialer{URL: url},
+//		Pools:  []actors.Pool{{Queue: amqp.QuorumQueue("resize"), Codec: codec.JSON{}, Mux: mux}},
+//	})
 //	if err != nil {
 //		return err
 //	}
@@ -20,10 +24,14 @@
 //
 // Where things are:
 //
-//   - task: messages, handlers, the mux, outcome errors; task/codec: body formats
-//   - broker: the seam to a message broker; broker/amqp: RabbitMQ
+//   - task: messages, handlers, the mux, outcome errors; task/codec: body formats;
+//     task/builtin and task/httptask: handlers without code
+//   - broker: the seam to a message broker; broker/amqp: RabbitMQ;
+//     broker/brokertest: what an implementation must pass
 //   - actors: the runtime; supervisor: OTP supervisors and the tree
 //   - config: magne.yaml
+//
+// Delivery is at least once: a handler may run twice for one message.
 //
 // docs/architecture.md follows one delivery through the code, docs/adr says why
 // it is as it is.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 )
@@ -155,4 +157,23 @@ func consume(t *testing.T, w *world, queue string) (broker.Session, broker.Consu
 		t.Fatal(err)
 	}
 	return s, c
+}
+
+// ready is how many messages wait in an existing queue.
+func ready(t *testing.T, w *world, queue string) int {
+	t.Helper()
+	conn, err := amqp091.Dial(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.Messages
 }
