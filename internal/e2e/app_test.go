@@ -317,6 +317,12 @@ func (a *app) settled(pool string, n int) {
 	})
 }
 
+// empty waits until the router of a pool holds no delivery.
+func (a *app) empty(pool string) {
+	a.t.Helper()
+	a.untilNode("router:"+pool, "nothing in flight", func(n *supervisor.Node) bool { return number(n.InFlight) == 0 })
+}
+
 // stop stops the instance warm and expects exit code 0.
 func (a *app) stop() {
 	a.t.Helper()

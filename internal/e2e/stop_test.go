@@ -81,7 +81,7 @@ func TestKill(t *testing.T) {
 	a.kill() // wherever it is
 	a.again(t, s)
 	e.hasDone(t, published)
-	a.untilNode("router:p", "nothing left", func(n *supervisor.Node) bool { return number(n.InFlight) == 0 })
+	a.empty("p")
 	a.stop()
 	if n := r.ready(queue); n != 0 {
 		t.Errorf("left in the queue: %d", n)
