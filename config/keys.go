@@ -179,78 +179,91 @@ func supervisionKeys() []key {
 
 func poolKeys() []key {
 	return slices.Concat(
-		[]key{
-			{
-				path: "pools", kind: names, required: true,
-				doc: "The pools by name, at least one. A pool is one queue and the workers that serve it.",
-			},
-			{
-				path: "pools.<pool>", kind: section, sample: "hello",
-				word: `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`, wordDoc: "letters, digits, _ . and -, at most 64 of them",
-				doc: "One pool. Its name shows in logs and in the tree.",
-			},
-			{
-				path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
-				pattern: `^[^\x00-\x1f]{1,255}$`, patternDoc: "1 to 255 characters that can be printed",
-				doc: "The queue to consume from.",
-			},
-			{
-				path: "pools.<pool>.codec", kind: text, def: "json", enum: codec.Names(),
-				doc: `Format of the bodies: json is {"task": "name", "args": [...], "kwargs": {...}}, magne is {"func": "name", "args": [...]}. ` +
-					"With json the queue is a durable quorum queue, with magne it and its exchange are declared as magne does, not durable.",
-			},
-			{
-				path: "pools.<pool>.declare", kind: text, def: "create", enum: []string{"passive", "match", "create"},
-				doc: "What to do about the queue before consuming: create it when it is missing, " +
-					"match an existing one with exactly these arguments, or take whatever is there (passive).",
-			},
-			{
-				path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
-				later: map[string]string{"process": noProcess, "oneshot": noProcess},
-				doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries.",
-			},
-			{path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000", doc: "Worker actors."},
-			{
-				path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
-				doc: "Tasks that one worker runs at once; with mode thread always 1.",
-			},
-			{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
-			{
-				path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
-				doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well.",
-			},
-			{
-				path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "1", hi: "1000000",
-				doc: "A pool that has stopped goes on when it is down to this many.",
-			},
-			{
-				path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
-				doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit.",
-			},
-			{
-				path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
-				doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends.",
-			},
-			{
-				path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
-				doc: "A larger body is not decoded but dead-lettered.",
-			},
-			{
-				path: "pools.<pool>.retry", kind: section,
-				doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks.",
-			},
-			{
-				path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
-				doc: "How often a task is tried before it goes to the dead-letter queue.",
-			},
-		},
+		intakeKeys(),
+		attemptKeys(),
 		backoff("pools.<pool>.retry", "attempt", "1s", "30s", "0.5"),
 		[]key{
-			intensity("pools.<pool>", "5", "More than this many restarts of workers within period, and the pool has failed; the root counts that as one failure."),
+			intensity("pools.<pool>", "5", "More than this many restarts of workers within period, and the pool is restarted as a whole; "+
+				"more than three of those within a minute, and the failure goes up, at last to the root, which ends the program with status 70."),
 			period("pools.<pool>"),
 		},
 		absentPoolKeys(),
 	)
+}
+
+// intakeKeys say what a pool consumes and with how many workers.
+func intakeKeys() []key {
+	return []key{
+		{
+			path: "pools", kind: names, required: true,
+			doc: "The pools by name, at least one. A pool is one queue and the workers that serve it.",
+		},
+		{
+			path: "pools.<pool>", kind: section, sample: "hello",
+			word: `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`, wordDoc: "letters, digits, _ . and -, at most 64 of them",
+			doc: "One pool. Its name shows in logs and in the tree.",
+		},
+		{
+			path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
+			pattern: `^[^\x00-\x1f]{1,255}$`, patternDoc: "1 to 255 characters that can be printed",
+			doc: "The queue to consume from.",
+		},
+		{
+			path: "pools.<pool>.codec", kind: text, def: "json", enum: codec.Names(),
+			doc: `Format of the bodies: json is {"task": "name", "args": [...], "kwargs": {...}}, magne is {"func": "name", "args": [...]}. ` +
+				"With json the queue is a durable quorum queue, with magne it and its exchange are declared as magne does, not durable.",
+		},
+		{
+			path: "pools.<pool>.declare", kind: text, def: "create", enum: []string{"passive", "match", "create"},
+			doc: "What to do about the queue before consuming: create it when it is missing, " +
+				"match an existing one with exactly these arguments, or take whatever is there (passive).",
+		},
+		{
+			path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
+			later: map[string]string{"process": noProcess, "oneshot": noProcess},
+			doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries.",
+		},
+		{path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000", doc: "Worker actors."},
+		{
+			path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
+			doc: "Tasks that one worker runs at once; with mode thread always 1.",
+		},
+		{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
+		{
+			path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
+			doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well.",
+		},
+		{
+			path: "pools.<pool>.watermarks.low", kind: whole, rule: "half of high, rounded up; 0 when high is 1", shown: "50", lo: "1", hi: "1000000",
+			doc: "A pool that has stopped goes on when it is down to this many.",
+		},
+	}
+}
+
+// attemptKeys say how a task is run, and run again.
+func attemptKeys() []key {
+	return []key{
+		{
+			path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
+			doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit.",
+		},
+		{
+			path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
+			doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends.",
+		},
+		{
+			path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
+			doc: "A larger body is not decoded but dead-lettered.",
+		},
+		{
+			path: "pools.<pool>.retry", kind: section,
+			doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks.",
+		},
+		{
+			path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
+			doc: "How often a task is tried before it goes to the dead-letter queue.",
+		},
+	}
 }
 
 // absentPoolKeys are the keys of process pools (supervision.md 5.3): a file that

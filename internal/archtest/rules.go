@@ -85,7 +85,7 @@ func packages() map[string]Package {
 			"actors", "broker", "broker/amqp", "config", "internal/control", "internal/treeview", "supervisor", "task", "task/codec",
 		}},
 		"bench": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/testenv", "supervisor", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "config", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
 		}},
 		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
