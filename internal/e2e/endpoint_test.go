@@ -16,6 +16,7 @@ type request struct {
 	Task    string            `json:"task"`
 	ID      string            `json:"id"`
 	Args    []json.RawMessage `json:"args"`
+	Kwargs  json.RawMessage   `json:"kwargs"`
 	Headers map[string]string `json:"headers"`
 	Attempt int               `json:"attempt"`
 	Queue   string            `json:"queue"`

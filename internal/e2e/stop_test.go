@@ -13,7 +13,7 @@ import (
 
 // hook is a pool whose task "hook" is sent to the endpoint.
 func hook(queue, url, more string) string {
-	return fmt.Sprintf("p:\n  queue: %s\n  tasks: {hook: {http: {url: %q}}}\n%s", queue, url, indent(more))
+	return fmt.Sprintf("p:\n  queue: %s\n  tasks: {hook: {http: {url: %q}}}\n%s\n", queue, url, indent(more))
 }
 
 // TestTermWhileTasksRun: what runs is finished and acked, what does not run goes
