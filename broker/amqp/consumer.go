@@ -1,7 +1,6 @@
 package amqp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,10 +45,11 @@ type consumer struct {
 
 // lane is one AMQP channel of a consumer and its share of the window.
 type lane struct {
-	ch       *amqp091.Channel
+	conn     *link
+	ch       *amqp091.Channel // nil until it is opened
 	prefetch int
-	tag      string // consumer tag
-	in       <-chan amqp091.Delivery
+	index    uint64
+	tag      string              // consumer tag
 	closed   chan *amqp091.Error // capacity 1
 	cancels  chan string         // capacity 1
 	last     atomic.Uint64       // newest delivery tag
@@ -85,62 +85,89 @@ func newConsumer(s *session, src broker.Source) *consumer {
 		started: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	for _, prefetch := range spread(src.Credit, s.d.ChannelSpan) {
-		c.lanes = append(c.lanes, &lane{prefetch: prefetch, window: newWindow(prefetch)})
+	for i, prefetch := range spread(src.Credit, s.d.ChannelSpan) {
+		c.lanes = append(c.lanes, &lane{
+			conn: s.link, prefetch: prefetch, index: uint64(i),
+			tag:    fmt.Sprintf("%s-%d", s.d.ConnectionName, i),
+			window: newWindow(prefetch),
+		})
 	}
 	c.settler = newSettler(c.lanes, src.Settled)
 	return c
 }
 
-// start subscribes on every lane. After an error the caller abandons c.
+// start opens all lanes and subscribes on them. After an error the caller
+// abandons c.
 func (c *consumer) start() error {
 	defer close(c.started)
 	if err := c.s.enlist(c); err != nil {
 		return fmt.Errorf("amqp: consume %q: %w", c.queue, err)
 	}
 	c.s.wg.Go(func() { c.settler.run(c.done) })
-	// Until all lanes are there, out must not be closed.
-	c.pumps.Add(1)
+	c.pumps.Add(1) // until all lanes are there, out must not be closed
 	defer c.pumps.Done()
 	c.s.wg.Go(func() {
 		c.pumps.Wait()
 		close(c.out)
 	})
-	for i, l := range c.lanes {
-		select {
-		case <-c.done:
-			return fmt.Errorf("amqp: consume %q: died while it started: %w", c.queue, cmp.Or(c.Err(), broker.ErrClosed))
-		default:
-		}
-		if err := l.open(c.s.link, fmt.Sprintf("%s-%d", c.s.d.ConnectionName, i), c.queue); err != nil {
-			return classify(fmt.Sprintf("consume %q", c.queue), err)
-		}
-		c.pumps.Go(func() { c.pump(l, uint64(i)) })
-		c.s.wg.Go(func() { c.watch(l) })
+	err := c.each(c.lanes, (*lane).open)
+	if err == nil {
+		// One first: when the queue is missing, one refusal is enough.
+		err = c.subscribe(c.lanes[0])
+	}
+	if err == nil {
+		err = c.each(c.lanes[1:], c.subscribe)
+	}
+	if err != nil {
+		return classify(fmt.Sprintf("consume %q", c.queue), err)
 	}
 	return nil
 }
 
-func (l *lane) open(conn *link, tag, queue string) error {
-	ch, err := conn.Channel()
+// each runs f for lanes at once: each takes round trips, and they would queue
+// behind the deliveries of the lanes before.
+func (c *consumer) each(lanes []*lane, f func(*lane) error) error {
+	errs := make([]error, len(lanes))
+	var wg sync.WaitGroup
+	for i, l := range lanes {
+		wg.Go(func() { errs[i] = f(l) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // the others say the same
+		}
+	}
+	return nil
+}
+
+// open opens the lane's channel and tells the broker its window.
+func (l *lane) open() error {
+	ch, err := l.conn.Channel()
 	if err != nil {
 		return err
 	}
-	l.ch, l.tag = ch, tag
+	l.ch = ch
 	l.closed = ch.NotifyClose(make(chan *amqp091.Error, 1))
 	l.cancels = ch.NotifyCancel(make(chan string, 1))
-	if err := ch.Qos(l.prefetch, 0, false); err != nil {
+	return ch.Qos(l.prefetch, 0, false)
+}
+
+func (c *consumer) subscribe(l *lane) error {
+	in, err := l.ch.Consume(c.queue, l.tag, false, false, false, false, nil)
+	if err != nil {
 		return err
 	}
-	l.in, err = ch.Consume(queue, tag, false, false, false, false, nil)
-	return err
+	c.pumps.Go(func() { c.pump(l, in) })
+	c.s.wg.Go(func() { c.watch(l) })
+	return nil
 }
 
 // pump hands on what one lane receives.
-func (c *consumer) pump(l *lane, index uint64) {
-	for d := range l.in {
+func (c *consumer) pump(l *lane, in <-chan amqp091.Delivery) {
+	for d := range in {
 		l.last.Store(d.DeliveryTag)
-		out := fromDelivery(&d, index<<laneShift|d.DeliveryTag, c.queue)
+		out := fromDelivery(&d, l.index<<laneShift|d.DeliveryTag, c.queue)
 		select {
 		case c.out <- out: // there is room: the broker keeps to the window
 		case <-c.done:
@@ -195,20 +222,12 @@ func (c *consumer) abandon() { c.die(broker.ErrClosed) }
 // closeLanes closes the channels; that of a dead connection are closed already.
 func (c *consumer) closeLanes() {
 	<-c.started
-	_ = c.onLanes(func(l *lane) error { return l.ch.Close() })
-}
-
-// onLanes runs f for all open lanes at once: each is a round trip.
-func (c *consumer) onLanes(f func(*lane) error) error {
-	errs := make([]error, len(c.lanes))
-	var wg sync.WaitGroup
-	for i, l := range c.lanes {
-		if l.ch != nil {
-			wg.Go(func() { errs[i] = f(l) })
+	_ = c.each(c.lanes, func(l *lane) error {
+		if l.ch == nil {
+			return nil // never opened
 		}
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+		return l.ch.Close()
+	})
 }
 
 // Deliveries implements [broker.Consumer].
@@ -239,7 +258,7 @@ func (c *consumer) Cancel(ctx context.Context) error {
 			defer close(c.cancelled)
 			start := time.Now()
 			defer func() { c.cancelTook = time.Since(start) }()
-			c.cancelErr = c.onLanes(func(l *lane) error { return l.ch.Cancel(l.tag, false) })
+			c.cancelErr = c.each(c.lanes, func(l *lane) error { return l.ch.Cancel(l.tag, false) })
 		})
 	}
 	c.mu.Unlock()

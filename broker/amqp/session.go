@@ -1,10 +1,12 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -216,14 +218,18 @@ func (s *session) consume(src broker.Source) (*consumer, error) {
 }
 
 // explain replaces an error that only says "closed" by why the session died.
+// amqp091-go tells callers first, and us a moment later.
 func (s *session) explain(err error) error {
 	if !errors.Is(err, amqp091.ErrClosed) {
 		return err
 	}
-	if why := s.usable(); why != nil {
-		return why
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	select {
+	case <-s.done:
+	case <-moment.C:
 	}
-	return err
+	return cmp.Or(s.usable(), err)
 }
 
 // Publish implements [broker.Session].
