@@ -60,6 +60,10 @@ func packages() map[string]Package {
 		"broker/amqp":       {Imports: []string{"broker"}},
 		"broker/brokertest": {Imports: []string{"broker"}},
 
+		// The embedded broker. Its parts are pure or own one thing each.
+		"broker/embedded/internal/wire":     {StdOnly: true},
+		"broker/embedded/internal/wire/gen": {StdOnly: true},
+
 		// The runtime. It knows brokers by their seam and codecs by task.Codec.
 		"supervisor": {Imports: []string{"internal/restart"}},
 		"actors":     {Imports: []string{"broker", "internal/credit", "internal/restart", "supervisor", "task"}},

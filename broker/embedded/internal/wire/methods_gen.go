@@ -394,8 +394,7 @@ func (*ConnectionOpen) Name() string { return "connection.open" }
 func (m *ConnectionOpen) parse(d *decoder) {
 	d.name(&m.VirtualHost)
 	d.take(int(d.octet()))
-	bits := d.octet()
-	_ = bits
+	d.octet()
 }
 
 func (m *ConnectionOpen) append(b []byte) []byte {
@@ -406,8 +405,7 @@ func (m *ConnectionOpen) append(b []byte) []byte {
 }
 
 // ConnectionOpenOk is connection.open-ok, from the server.
-type ConnectionOpenOk struct {
-}
+type ConnectionOpenOk struct{}
 
 // ID returns 10, 41.
 func (*ConnectionOpenOk) ID() (class, method uint16) { return 10, 41 }
@@ -454,8 +452,7 @@ func (m *ConnectionClose) append(b []byte) []byte {
 }
 
 // ConnectionCloseOk is connection.close-ok, from either side.
-type ConnectionCloseOk struct {
-}
+type ConnectionCloseOk struct{}
 
 // ID returns 10, 51.
 func (*ConnectionCloseOk) ID() (class, method uint16) { return 10, 51 }
@@ -488,8 +485,7 @@ func (m *ConnectionBlocked) append(b []byte) []byte {
 }
 
 // ConnectionUnblocked is connection.unblocked, from either side.
-type ConnectionUnblocked struct {
-}
+type ConnectionUnblocked struct{}
 
 // ID returns 10, 61.
 func (*ConnectionUnblocked) ID() (class, method uint16) { return 10, 61 }
@@ -525,8 +521,7 @@ func (m *ConnectionUpdateSecret) append(b []byte) []byte {
 }
 
 // ConnectionUpdateSecretOk is connection.update-secret-ok, from the client.
-type ConnectionUpdateSecretOk struct {
-}
+type ConnectionUpdateSecretOk struct{}
 
 // ID returns 10, 71.
 func (*ConnectionUpdateSecretOk) ID() (class, method uint16) { return 10, 71 }
@@ -539,8 +534,7 @@ func (*ConnectionUpdateSecretOk) parse(*decoder) {}
 func (*ConnectionUpdateSecretOk) append(b []byte) []byte { return b }
 
 // ChannelOpen is channel.open, from the client; ChannelOpenOk answers.
-type ChannelOpen struct {
-}
+type ChannelOpen struct{}
 
 // ID returns 20, 10.
 func (*ChannelOpen) ID() (class, method uint16) { return 20, 10 }
@@ -558,8 +552,7 @@ func (m *ChannelOpen) append(b []byte) []byte {
 }
 
 // ChannelOpenOk is channel.open-ok, from the server.
-type ChannelOpenOk struct {
-}
+type ChannelOpenOk struct{}
 
 // ID returns 20, 11.
 func (*ChannelOpenOk) ID() (class, method uint16) { return 20, 11 }
@@ -648,8 +641,7 @@ func (m *ChannelClose) append(b []byte) []byte {
 }
 
 // ChannelCloseOk is channel.close-ok, from either side.
-type ChannelCloseOk struct {
-}
+type ChannelCloseOk struct{}
 
 // ID returns 20, 41.
 func (*ChannelCloseOk) ID() (class, method uint16) { return 20, 41 }
@@ -702,8 +694,7 @@ func (m *ExchangeDeclare) append(b []byte) []byte {
 }
 
 // ExchangeDeclareOk is exchange.declare-ok, from the server.
-type ExchangeDeclareOk struct {
-}
+type ExchangeDeclareOk struct{}
 
 // ID returns 40, 11.
 func (*ExchangeDeclareOk) ID() (class, method uint16) { return 40, 11 }
@@ -744,8 +735,7 @@ func (m *ExchangeDelete) append(b []byte) []byte {
 }
 
 // ExchangeDeleteOk is exchange.delete-ok, from the server.
-type ExchangeDeleteOk struct {
-}
+type ExchangeDeleteOk struct{}
 
 // ID returns 40, 21.
 func (*ExchangeDeleteOk) ID() (class, method uint16) { return 40, 21 }
@@ -793,8 +783,7 @@ func (m *ExchangeBind) append(b []byte) []byte {
 }
 
 // ExchangeBindOk is exchange.bind-ok, from the server.
-type ExchangeBindOk struct {
-}
+type ExchangeBindOk struct{}
 
 // ID returns 40, 31.
 func (*ExchangeBindOk) ID() (class, method uint16) { return 40, 31 }
@@ -842,8 +831,7 @@ func (m *ExchangeUnbind) append(b []byte) []byte {
 }
 
 // ExchangeUnbindOk is exchange.unbind-ok, from the server.
-type ExchangeUnbindOk struct {
-}
+type ExchangeUnbindOk struct{}
 
 // ID returns 40, 51.
 func (*ExchangeUnbindOk) ID() (class, method uint16) { return 40, 51 }
@@ -954,8 +942,7 @@ func (m *QueueBind) append(b []byte) []byte {
 }
 
 // QueueBindOk is queue.bind-ok, from the server.
-type QueueBindOk struct {
-}
+type QueueBindOk struct{}
 
 // ID returns 50, 21.
 func (*QueueBindOk) ID() (class, method uint16) { return 50, 21 }
@@ -999,8 +986,7 @@ func (m *QueueUnbind) append(b []byte) []byte {
 }
 
 // QueueUnbindOk is queue.unbind-ok, from the server.
-type QueueUnbindOk struct {
-}
+type QueueUnbindOk struct{}
 
 // ID returns 50, 51.
 func (*QueueUnbindOk) ID() (class, method uint16) { return 50, 51 }
@@ -1136,8 +1122,7 @@ func (m *BasicQos) append(b []byte) []byte {
 }
 
 // BasicQosOk is basic.qos-ok, from the server.
-type BasicQosOk struct {
-}
+type BasicQosOk struct{}
 
 // ID returns 60, 11.
 func (*BasicQosOk) ID() (class, method uint16) { return 60, 11 }
@@ -1404,8 +1389,7 @@ func (m *BasicGetOk) append(b []byte) []byte {
 }
 
 // BasicGetEmpty is basic.get-empty, from the server.
-type BasicGetEmpty struct {
-}
+type BasicGetEmpty struct{}
 
 // ID returns 60, 72.
 func (*BasicGetEmpty) ID() (class, method uint16) { return 60, 72 }
@@ -1513,8 +1497,7 @@ func (m *BasicRecover) append(b []byte) []byte {
 }
 
 // BasicRecoverOk is basic.recover-ok, from the server.
-type BasicRecoverOk struct {
-}
+type BasicRecoverOk struct{}
 
 // ID returns 60, 111.
 func (*BasicRecoverOk) ID() (class, method uint16) { return 60, 111 }
@@ -1553,8 +1536,7 @@ func (m *BasicNack) append(b []byte) []byte {
 }
 
 // TxSelect is tx.select, from the client; TxSelectOk answers.
-type TxSelect struct {
-}
+type TxSelect struct{}
 
 // ID returns 90, 10.
 func (*TxSelect) ID() (class, method uint16) { return 90, 10 }
@@ -1567,8 +1549,7 @@ func (*TxSelect) parse(*decoder) {}
 func (*TxSelect) append(b []byte) []byte { return b }
 
 // TxSelectOk is tx.select-ok, from the server.
-type TxSelectOk struct {
-}
+type TxSelectOk struct{}
 
 // ID returns 90, 11.
 func (*TxSelectOk) ID() (class, method uint16) { return 90, 11 }
@@ -1581,8 +1562,7 @@ func (*TxSelectOk) parse(*decoder) {}
 func (*TxSelectOk) append(b []byte) []byte { return b }
 
 // TxCommit is tx.commit, from the client; TxCommitOk answers.
-type TxCommit struct {
-}
+type TxCommit struct{}
 
 // ID returns 90, 20.
 func (*TxCommit) ID() (class, method uint16) { return 90, 20 }
@@ -1595,8 +1575,7 @@ func (*TxCommit) parse(*decoder) {}
 func (*TxCommit) append(b []byte) []byte { return b }
 
 // TxCommitOk is tx.commit-ok, from the server.
-type TxCommitOk struct {
-}
+type TxCommitOk struct{}
 
 // ID returns 90, 21.
 func (*TxCommitOk) ID() (class, method uint16) { return 90, 21 }
@@ -1609,8 +1588,7 @@ func (*TxCommitOk) parse(*decoder) {}
 func (*TxCommitOk) append(b []byte) []byte { return b }
 
 // TxRollback is tx.rollback, from the client; TxRollbackOk answers.
-type TxRollback struct {
-}
+type TxRollback struct{}
 
 // ID returns 90, 30.
 func (*TxRollback) ID() (class, method uint16) { return 90, 30 }
@@ -1623,8 +1601,7 @@ func (*TxRollback) parse(*decoder) {}
 func (*TxRollback) append(b []byte) []byte { return b }
 
 // TxRollbackOk is tx.rollback-ok, from the server.
-type TxRollbackOk struct {
-}
+type TxRollbackOk struct{}
 
 // ID returns 90, 31.
 func (*TxRollbackOk) ID() (class, method uint16) { return 90, 31 }
@@ -1658,8 +1635,7 @@ func (m *ConfirmSelect) append(b []byte) []byte {
 }
 
 // ConfirmSelectOk is confirm.select-ok, from the server.
-type ConfirmSelectOk struct {
-}
+type ConfirmSelectOk struct{}
 
 // ID returns 85, 11.
 func (*ConfirmSelectOk) ID() (class, method uint16) { return 85, 11 }

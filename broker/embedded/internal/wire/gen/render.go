@@ -32,14 +32,14 @@ func parseCode(m *method) string {
 	for _, f := range m.Fields {
 		switch {
 		case f.Type == "bit":
+			if f.Reserved { // the only bit of connection.open
+				b.WriteString("d.octet()\n")
+				continue
+			}
 			if f.Bit == 0 {
 				b.WriteString("bits := d.octet()\n")
 			}
-			if f.Reserved {
-				b.WriteString("_ = bits\n")
-			} else {
-				fmt.Fprintf(&b, "m.%s = bits&%d != 0\n", f.GoName(), 1<<f.Bit)
-			}
+			fmt.Fprintf(&b, "m.%s = bits&%d != 0\n", f.GoName(), 1<<f.Bit)
 		case f.Type == "shortstr" && f.Reserved:
 			b.WriteString("d.take(int(d.octet()))\n")
 		case f.Type == "longstr" && f.Reserved:
@@ -147,11 +147,9 @@ func newMethod(class, method uint16) Method {
 }
 {{range .Classes}}{{range .Methods}}
 // {{.GoName}} is {{.Class.Name}}.{{.Name}}, {{.Direction}}{{if .Content}}; content follows{{end}}{{with .Answers}}; {{.}} answers{{end}}.
-type {{.GoName}} struct {
-{{- range .Fields}}{{if not .Reserved}}
-	{{.GoName}} {{.GoType}}
-{{- end}}{{end}}
-}
+type {{.GoName}} struct {{"{"}}{{range .Named}}
+	{{.GoName}} {{.GoType}}{{end}}{{if .Named}}
+{{end}}}
 
 // ID returns {{.Class.Index}}, {{.Index}}.
 func (*{{.GoName}}) ID() (class, method uint16) { return {{.Class.Index}}, {{.Index}} }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -115,6 +116,11 @@ func (m *method) Answers() string {
 		names = append(names, camel(m.Class.Name)+camel(r.Name))
 	}
 	return strings.Join(names, " or ")
+}
+
+// Named returns the fields that are not reserved.
+func (m *method) Named() []field {
+	return slices.DeleteFunc(slices.Clone(m.Fields), func(f field) bool { return f.Reserved })
 }
 
 // GoName is the name of the field in its struct.
