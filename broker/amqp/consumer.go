@@ -258,7 +258,12 @@ func (c *consumer) Cancel(ctx context.Context) error {
 			defer close(c.cancelled)
 			start := time.Now()
 			defer func() { c.cancelTook = time.Since(start) }()
-			c.cancelErr = c.each(c.lanes, func(l *lane) error { return l.ch.Cancel(l.tag, false) })
+			c.cancelErr = c.each(c.lanes, func(l *lane) error {
+				if l.ch == nil {
+					return nil // never opened
+				}
+				return l.ch.Cancel(l.tag, false)
+			})
 		})
 	}
 	c.mu.Unlock()
@@ -300,6 +305,11 @@ func (c *consumer) Close(ctx context.Context) error {
 // queue's log behind the acks, so its answer comes when they have arrived; and
 // those that were kept follow in about the same time.
 func (c *consumer) quiesce(ctx context.Context) error {
+	select {
+	case <-c.started:
+	default:
+		return nil // the session is closed while it starts: nobody has settled
+	}
 	err := c.settler.flush(ctx)
 	if err == nil {
 		err = c.Cancel(ctx)
