@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,18 +119,42 @@ func numberName(v any) string {
 	return ""
 }
 
-// Describe returns a field as RabbitMQ does in "inequivalent arg 'x-expires' for
-// queue 'q' in vhost '/': received the value '10' of type 'signedint' but current
-// is none".
-func (t Table) Describe(name string) string {
-	v, ok := t[name]
+// Inequivalence compares one argument of what is declared with that of what
+// exists, by Equal. It returns "" if they are equivalent, otherwise RabbitMQ's
+// words for the difference: "received '10' but current is '5'", or, if one lacks
+// the argument, "received none but current is the value '5' of type 'signedint'".
+// They follow "inequivalent arg 'x-expires' for queue 'q' in vhost '/': ". As in
+// RabbitMQ no x-queue-type is the same as classic.
+func Inequivalence(name string, current, received Table) string {
+	old, had := current[name]
+	now, has := received[name]
+	switch {
+	case had && has && Equal(old, now), !had && !has:
+		return ""
+	case name == "x-queue-type" && (!had && now == "classic" || !has && old == "classic"):
+		return ""
+	case had && has:
+		return fmt.Sprintf("received %s but current is %s", quoted(now), quoted(old))
+	}
+	return fmt.Sprintf("received %s but current is %s", described(now, has), described(old, had))
+}
+
+func quoted(v any) string {
+	if v == nil {
+		return "none"
+	}
+	return "'" + erlang(v) + "'"
+}
+
+func described(v any, ok bool) string {
 	if !ok {
 		return "none"
 	}
 	return fmt.Sprintf("the value '%s' of type '%s'", erlang(v), TypeName(v))
 }
 
-// erlang writes a value as io:format does with ~p, strings with ~s.
+// erlang writes a value as io:format does with ~p, strings with ~s; tables and
+// arrays, which no argument is, as Go does.
 func erlang(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -148,15 +173,23 @@ func erlang(v any) string {
 	return fmt.Sprint(v)
 }
 
-// erlangFloat has a decimal point always: 1.0, 1.0e10.
+// erlangFloat writes a float in the shorter of two ways, 0.5 or 1.0e-7, both with
+// a decimal point; in the second one where floats are too far apart for the first.
 func erlangFloat(f float64) string {
-	s := strconv.FormatFloat(f, 'g', -1, 64)
-	mantissa, exponent, ok := strings.Cut(s, "e")
+	fixed := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(fixed, ".") {
+		fixed += ".0"
+	}
+	mantissa, exponent, ok := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	if !ok {
+		return fixed // NaN or Inf, which Erlang does not have
+	}
 	if !strings.Contains(mantissa, ".") {
 		mantissa += ".0"
 	}
-	if !ok {
-		return mantissa
+	sign, digits := strings.TrimPrefix(exponent[:1], "+"), strings.TrimLeft(exponent[1:], "0")
+	if scientific := mantissa + "e" + sign + digits; len(scientific) < len(fixed) || math.Abs(f) >= 1<<53 {
+		return scientific
 	}
-	return mantissa + "e" + strings.TrimPrefix(exponent, "+")
+	return fixed
 }

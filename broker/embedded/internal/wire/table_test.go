@@ -267,32 +267,41 @@ func TestEqual(t *testing.T) {
 	check(different, false)
 }
 
-func TestDescribe(t *testing.T) {
-	table := wire.Table{
-		"void": nil, "bool": true, "longstr": "classic", "binary": []byte("b"),
-		"timestamp": time.Unix(60, 0), "decimal": wire.Decimal{Scale: 2, Value: -1},
-		"byte": int8(-1), "unsignedbyte": uint8(1), "short": int16(-2), "unsignedshort": uint16(2),
-		"signedint": int32(-3), "unsignedint": uint32(3), "long": int64(-4),
-		"float": float32(0.5), "double": 1e22,
-		"table": wire.Table{}, "array": []any{},
-	}
-	want := map[string]string{
-		"void": "undefined", "bool": "true", "longstr": "classic", "binary": "b",
-		"timestamp": "60", "decimal": "{2,4294967295}",
-		"byte": "-1", "unsignedbyte": "1", "short": "-2", "unsignedshort": "2",
-		"signedint": "-3", "unsignedint": "3", "long": "-4",
-		"float": "0.5", "double": "1.0e22", "table": "map[]", "array": "[]",
-	}
-	for name := range table {
-		want := fmt.Sprintf("the value '%s' of type '%s'", want[name], name)
-		if got := table.Describe(name); got != want {
-			t.Errorf("got %s, want %s", got, want)
+func TestInequivalence(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		current, given wire.Table
+		want           string
+	}{
+		{"k", wire.Table{"k": int32(5)}, wire.Table{"k": int64(5)}, ""},
+		{"k", wire.Table{"other": true}, nil, ""},
+		{"k", wire.Table{"k": int32(5)}, wire.Table{"k": int64(6)}, "received '6' but current is '5'"},
+		{"k", wire.Table{"k": nil}, wire.Table{"k": "v"}, "received 'v' but current is none"},
+		{"k", nil, wire.Table{"k": int16(5)}, "received the value '5' of type 'short' but current is none"},
+		{"k", wire.Table{"k": []byte("b")}, nil, "received none but current is the value 'b' of type 'binary'"},
+		{"k", nil, wire.Table{"k": nil}, "received the value 'undefined' of type 'void' but current is none"},
+		{"k", nil, wire.Table{"k": wire.Decimal{Scale: 2, Value: -1}}, "received the value '{2,4294967295}' of type 'decimal' but current is none"},
+		{"k", nil, wire.Table{"k": 1e22}, "received the value '1.0e22' of type 'double' but current is none"},
+		{"k", wire.Table{"k": "classic"}, nil, "received none but current is the value 'classic' of type 'longstr'"},
+		{"x-queue-type", wire.Table{"x-queue-type": "classic"}, nil, ""},
+		{"x-queue-type", nil, wire.Table{"x-queue-type": "classic"}, ""},
+		{"x-queue-type", nil, wire.Table{"x-queue-type": "quorum"}, "received the value 'quorum' of type 'longstr' but current is none"},
+	} {
+		if got := wire.Inequivalence(tt.name, tt.current, tt.given); got != tt.want {
+			t.Errorf("%v, %v: got %q, want %q", tt.current, tt.given, got, tt.want)
 		}
 	}
-	if got := table.Describe("nothing"); got != "none" {
-		t.Errorf("got %s, want none", got)
-	}
-	if got := wire.TypeName(5); got != "" {
-		t.Errorf("an int is a %q", got)
+}
+
+func TestTypeName(t *testing.T) {
+	for want, v := range map[string]any{
+		"void": nil, "bool": true, "longstr": "", "binary": []byte{}, "timestamp": time.Time{}, "decimal": wire.Decimal{},
+		"byte": int8(0), "unsignedbyte": uint8(0), "short": int16(0), "unsignedshort": uint16(0),
+		"signedint": int32(0), "unsignedint": uint32(0), "long": int64(0), "float": float32(0), "double": 0.0,
+		"table": wire.Table{}, "array": []any{}, "": 5,
+	} {
+		if got := wire.TypeName(v); got != want {
+			t.Errorf("TypeName(%T) = %q, want %q", v, got, want)
+		}
 	}
 }
