@@ -61,6 +61,7 @@ func packages() map[string]Package {
 		"broker/brokertest": {Imports: []string{"broker"}},
 
 		// The embedded broker. Its parts are pure or own one thing each.
+		"broker/embedded/internal/store":    {StdOnly: true},
 		"broker/embedded/internal/wire":     {StdOnly: true},
 		"broker/embedded/internal/wire/gen": {StdOnly: true},
 
@@ -136,6 +137,8 @@ func goroutines() map[string]string {
 		"broker/amqp/dialer.go":    "closes a connection, which the library does with a deadline only in its own time",
 		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
+
+		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
 		"cmd/magne-actors/publish.go": "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/run.go":     "answers the signals; ends when the System has",
