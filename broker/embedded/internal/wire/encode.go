@@ -46,7 +46,7 @@ func appendLongstr(b []byte, s string) []byte {
 func appendTable(b []byte, t Table) []byte {
 	b, err := appendSized(b, func(b []byte) ([]byte, error) { return AppendTable(b, t) })
 	if err != nil {
-		panic(fmt.Sprintf("wire: a table that cannot be sent: %v", err))
+		panic(fmt.Sprintf("a table that cannot be sent: %v", err))
 	}
 	return b
 }

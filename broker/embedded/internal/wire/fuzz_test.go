@@ -60,7 +60,7 @@ func FuzzParseMethod(f *testing.F) {
 			t.Fatalf("%#v, %v and by the Parser %#v, %v", m, err, frequent, err2)
 		}
 		if err != nil {
-			if _, ok := err.(interface{ Code() uint16 }); !ok {
+			if _, ok := errors.AsType[coder](err); !ok {
 				t.Fatalf("%T: %v", err, err)
 			}
 			return

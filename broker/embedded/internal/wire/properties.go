@@ -103,8 +103,9 @@ func (p *Properties) text(bit Property) *string {
 		return &p.UserID
 	case PropAppID:
 		return &p.AppID
+	default:
+		return &p.ClusterID
 	}
-	return &p.ClusterID
 }
 
 // AppendRaw appends the property flags and the property list, as they are in the
@@ -137,8 +138,9 @@ func (p *Properties) zero(bit Property) bool {
 		return p.Priority == 0
 	case PropTimestamp:
 		return p.Timestamp.IsZero()
+	default:
+		return *p.text(bit) == ""
 	}
-	return *p.text(bit) == ""
 }
 
 func (p *Properties) appendProperty(b []byte, bit Property) ([]byte, error) {
@@ -151,12 +153,13 @@ func (p *Properties) appendProperty(b []byte, bit Property) ([]byte, error) {
 		return append(b, p.Priority), nil
 	case PropTimestamp:
 		return appendTimestamp(b, p.Timestamp), nil
+	default:
+		s := *p.text(bit)
+		if len(s) > maxShort {
+			return nil, fmt.Errorf("wire: a property of %d bytes", len(s))
+		}
+		return appendShortstr(b, s), nil
 	}
-	s := *p.text(bit)
-	if len(s) > maxShort {
-		return nil, fmt.Errorf("wire: a property of %d bytes", len(s))
-	}
-	return appendShortstr(b, s), nil
 }
 
 // PropertyView is what a broker asks of every message. Its slices are memory of

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"time"
@@ -150,7 +151,7 @@ func (d *decoder) value() any {
 	case 'S':
 		return string(d.longBytes())
 	case 'x':
-		return append([]byte{}, d.longBytes()...)
+		return bytes.Clone(d.longBytes())
 	case 'A':
 		return (&decoder{b: d.longBytes()}).elements()
 	case 'F':

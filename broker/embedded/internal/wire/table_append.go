@@ -14,20 +14,26 @@ import (
 // error is about a value of a type that Table does not allow, a name of more
 // than 255 bytes, or nesting beyond MaxTableDepth.
 func AppendTable(dst []byte, t Table) ([]byte, error) {
-	return appendFields(dst, t, 1)
+	b, err := appendFields(dst, t, 1)
+	if err != nil {
+		return nil, fmt.Errorf("wire: %w", err)
+	}
+	return b, nil
 }
+
+var errTooDeep = fmt.Errorf("tables and arrays are nested deeper than %d", MaxTableDepth)
 
 func appendFields(b []byte, t Table, depth int) ([]byte, error) {
 	if depth > MaxTableDepth {
-		return nil, errDeep
+		return nil, errTooDeep
 	}
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if len(name) > maxShort {
-			return nil, fmt.Errorf("wire: the name of a field has %d bytes", len(name))
+			return nil, fmt.Errorf("the name of a field has %d bytes", len(name))
 		}
 		var err error
 		if b, err = appendValue(appendShortstr(b, name), t[name], depth); err != nil {
-			return nil, fmt.Errorf("wire: field %q: %w", name, err)
+			return nil, fmt.Errorf("field %q: %w", name, err)
 		}
 	}
 	return b, nil
@@ -35,7 +41,7 @@ func appendFields(b []byte, t Table, depth int) ([]byte, error) {
 
 func appendElements(b []byte, list []any, depth int) ([]byte, error) {
 	if depth > MaxTableDepth {
-		return nil, errDeep
+		return nil, errTooDeep
 	}
 	for _, v := range list {
 		var err error

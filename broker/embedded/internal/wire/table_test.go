@@ -195,7 +195,7 @@ func TestAppendTableErrors(t *testing.T) {
 	}{
 		{wire.Table{"n": 5}, `wire: field "n": a table cannot hold a int`},
 		{wire.Table{"n": uint64(5)}, `wire: field "n": a table cannot hold a uint64`},
-		{wire.Table{"m": wire.Table{"n": []any{map[string]any{}}}}, `wire: field "m": wire: field "n": a table cannot hold a map[string]interface {}`},
+		{wire.Table{"m": wire.Table{"n": []any{map[string]any{}}}}, `wire: field "m": field "n": a table cannot hold a map[string]interface {}`},
 		{wire.Table{strings.Repeat("x", 256): true}, "wire: the name of a field has 256 bytes"},
 	} {
 		b, err := wire.AppendTable([]byte("x"), tt.table)
