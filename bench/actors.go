@@ -11,11 +11,13 @@ import (
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/internal/ballast"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
 // runActors runs the system until everything is settled, and drains it then.
 func runActors(ctx context.Context, j *job, m *meter) error {
+	defer ballast.Program()() // as `magne-actors run` does
 	sc, err := scenarioByName(j.Scenario)
 	if err != nil {
 		return err

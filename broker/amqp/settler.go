@@ -169,7 +169,7 @@ func (s *settler) sleep() bool {
 // batch is how many new settlements are worth a wake-up: enough for a frame, and
 // never so many that the broker runs out of room.
 func (s *settler) batch() int {
-	return max(1, min(prefixBatch, s.lanes[0].prefetch/4))
+	return max(1, min(prefixBatch, s.lanes[0].prefetch/2))
 }
 
 // send writes f. A failure means that the channel is dead: the lane's watcher

@@ -199,7 +199,7 @@ func (r *windowRun) plan(flush bool) {
 			delete(r.ended, tag)
 		}
 	}
-	if 4*len(r.ended) >= r.w.prefetch && len(r.ended) > 0 {
+	if 2*len(r.ended) >= r.w.prefetch && len(r.ended) > 0 {
 		r.t.Fatalf("%d of %d wait", len(r.ended), r.w.prefetch)
 	}
 	for tag := range r.ended {

@@ -17,6 +17,7 @@ import (
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/ballast"
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
@@ -71,6 +72,7 @@ func newLogger(w io.Writer, asJSON bool, level slog.Level) *slog.Logger {
 }
 
 func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) error {
+	defer ballast.Program()()
 	f, err := e.load(file)
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ func packages() map[string]Package {
 
 		// Pure decisions.
 		"internal/credit":  {StdOnly: true},
+		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
 
 		// What is around the runtime.
@@ -87,10 +88,10 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/control", "internal/treeview", "supervisor", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/control", "internal/treeview", "supervisor", "task", "task/codec",
 		}},
 		"bench": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
+			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
 		}},
 		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
