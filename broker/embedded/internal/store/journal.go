@@ -14,7 +14,7 @@ const (
 	journalNew  = "journal.new"
 
 	// The journal is rewritten when it is twice what is in it, and worth it.
-	journalMin = 1 << 20
+	defaultJournalMin = 1 << 20
 )
 
 // metaOp sets a key, or deletes it if value is nil.
@@ -39,6 +39,7 @@ type journal struct {
 	groups uint64
 	clean  bool
 	limit  int64 // rewrite beyond it
+	min    int64 // but not before
 
 	live      map[string][]byte
 	liveBytes int64
@@ -117,7 +118,7 @@ func (j *journal) rewrite() error {
 	return nil
 }
 
-func (j *journal) setLimit() { j.limit = max(journalMin, 2*j.liveBytes) }
+func (j *journal) setLimit() { j.limit = max(j.min, 2*j.liveBytes) }
 
 func (j *journal) replace(f file, buf []byte) error {
 	if _, err := f.WriteAt(buf, fileHeader); err != nil {

@@ -31,7 +31,7 @@ func Open(o Options, index Index) (*Store, error) {
 		opts: o, index: index, lock: lock,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
-	s.journal = &journal{fs: o.fs, dir: o.Dir, live: map[string][]byte{}}
+	s.journal = &journal{fs: o.fs, dir: o.Dir, min: o.journalMin, live: map[string][]byte{}}
 	if err := s.recover(); err != nil {
 		s.closeFiles()
 		return nil, err
@@ -132,10 +132,35 @@ func (s *Store) cut(c cut) error {
 	return nil
 }
 
-// ready makes the files that are missing in a new directory, and syncs what
-// was read: it may be what a process left that died before its fsync, and what is
-// made of it from here on must not be lost to power alone.
+// ready syncs what was read, names included: it may be what a process left that
+// died before its fsync, and neither what the index makes of it nor a newer segment
+// may be on disk before it. Then it makes the files that are missing.
 func (s *Store) ready() error {
+	if s.journal.f != nil {
+		if err := syncFile(s.journal.f, journalName); err != nil {
+			return err
+		}
+	}
+	for _, seg := range s.segs.list {
+		if seg.file != nil && seg.number+1 >= s.segs.list[len(s.segs.list)-1].number {
+			if err := syncFile(seg.file, segmentName(seg.number)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := syncDir(s.opts.fs, s.opts.Dir); err != nil {
+		return err
+	}
+	if err := s.makeFiles(); err != nil {
+		return err
+	}
+	s.journal.synced, s.synced = s.journal.size, s.active.size
+	s.journal.setLimit()
+	s.begin(s.active.number, s.active.salt, uint32(s.active.size))
+	return nil
+}
+
+func (s *Store) makeFiles() error {
 	if s.journal.f == nil {
 		if err := s.journal.rewrite(); err != nil {
 			return err
@@ -147,20 +172,15 @@ func (s *Store) ready() error {
 	if s.active == nil {
 		s.active = s.segs.need(1, newSalt())
 	}
-	if s.active.file == nil {
-		a := s.active
-		f, err := createFile(s.opts.fs, s.opts.Dir, segmentName(a.number), header{kind: kindSegment, number: a.number, salt: a.salt})
-		if err != nil {
-			return err
-		}
-		a.file, a.size = f, fileHeader
+	a := s.active
+	if a.file != nil {
+		return nil
 	}
-	if err := errors.Join(syncFile(s.journal.f, journalName), syncFile(s.active.file, segmentName(s.active.number))); err != nil {
+	f, err := createFile(s.opts.fs, s.opts.Dir, segmentName(a.number), header{kind: kindSegment, number: a.number, salt: a.salt})
+	if err != nil {
 		return err
 	}
-	s.journal.synced, s.synced = s.journal.size, s.active.size
-	s.journal.setLimit()
-	s.begin(s.active.number, s.active.salt, uint32(s.active.size))
+	a.file, a.size = f, fileHeader
 	return nil
 }
 

@@ -44,7 +44,8 @@ type Options struct {
 
 	Logger *slog.Logger // nil: none
 
-	fs fsys // nil: the operating system's
+	fs         fsys  // nil: the operating system's
+	journalMin int64 // the journal is not rewritten before; defaultJournalMin
 }
 
 // Op is an operation that changes the disk.
@@ -65,6 +66,7 @@ const (
 func (o Options) withDefaults() Options {
 	o.SegmentBytes = cmp.Or(o.SegmentBytes, DefaultSegmentBytes)
 	o.ReserveBytes = cmp.Or(o.ReserveBytes, DefaultReserveBytes)
+	o.journalMin = cmp.Or(o.journalMin, defaultJournalMin)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
