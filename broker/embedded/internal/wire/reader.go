@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 )
 
 // readBuffer is the size of a Reader's buffer: small messages come many to a
@@ -94,12 +95,7 @@ func (r *Reader) check(f Frame, size uint32) error {
 // whole returns the next n bytes: in place if the buffer can hold them.
 func (r *Reader) whole(n int) ([]byte, error) {
 	if n > readBuffer {
-		if cap(r.big) < n {
-			r.big = make([]byte, n) // at most the negotiated frame-max
-		}
-		b := r.big[:n]
-		_, err := io.ReadFull(r.in, b)
-		return b, unexpected(err)
+		return r.large(n)
 	}
 	b, err := r.in.Peek(n)
 	if err != nil {
@@ -107,6 +103,21 @@ func (r *Reader) whole(n int) ([]byte, error) {
 	}
 	_, err = r.in.Discard(n) // the bytes stay where they are until the next read
 	return b, err
+}
+
+// large reads into memory that grows with what has arrived, at most to twice as
+// much: a size in a header takes none.
+func (r *Reader) large(n int) ([]byte, error) {
+	b := r.big[:0]
+	for len(b) < n {
+		have, step := len(b), min(n-len(b), max(len(b), readBuffer))
+		b = slices.Grow(b, step)[:have+step]
+		if _, err := io.ReadFull(r.in, b[have:]); err != nil {
+			return nil, unexpected(err)
+		}
+	}
+	r.big = b
+	return b, nil
 }
 
 // end is unexpected unless nothing was read.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"testing"
 	"testing/iotest"
 
@@ -183,6 +184,27 @@ func TestReadFrameDoesNotAllocate(t *testing.T) {
 		}
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestSizeTakesNoMemory: a frame that is announced and does not come costs what
+// has come of it.
+func TestSizeTakesNoMemory(t *testing.T) {
+	const limit = 1 << 28
+	for _, came := range []int{0, 1000, 100000} {
+		in := append(binary.BigEndian.AppendUint32([]byte{wire.FrameBody, 0, 1}, limit), make([]byte, came)...)
+		r := wire.NewReader(bytes.NewReader(in))
+		r.SetFrameMax(limit)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := r.ReadFrame()
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes: %v", came, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > uint64(100000+6*came) {
+			t.Errorf("%d bytes took %d", came, took)
+		}
 	}
 }
 

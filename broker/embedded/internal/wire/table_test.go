@@ -110,11 +110,10 @@ func TestTablesRoundTrip(t *testing.T) {
 
 // nested returns the fields of a table with depth tables in one another.
 func nested(depth int) []byte {
-	fields := []byte{}
-	for range depth - 1 {
-		inner := fields
-		fields = append([]byte{1, 'k', 'F'}, binary.BigEndian.AppendUint32(nil, uint32(len(inner)))...)
-		fields = append(fields, inner...)
+	var fields []byte
+	for inner := depth - 2; inner >= 0; inner-- {
+		fields = append(fields, 1, 'k', 'F')
+		fields = binary.BigEndian.AppendUint32(fields, uint32(7*inner)) // what one level takes
 	}
 	return fields
 }
