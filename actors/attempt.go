@@ -18,9 +18,10 @@ const (
 	headerAttempt   = "x-attempt"    // of the next run; absent means 1
 	headerReason    = "x-reason"     // why it is a dead letter
 	headerError     = "x-error"      // what the last attempt said, at most maxErrorHeader bytes
-	headerFirstSeen = "x-first-seen" // RFC 3339, when a worker first had it
+	headerFirstSeen = "x-first-seen" // RFC 3339, when its first failed attempt was over
 	headerNode      = "x-node"       // host name of the worker
 	headerQueue     = "x-queue"      // the queue that it was consumed from
+	headerStripped  = "x-stripped"   // true: the publisher's headers were too large to be kept
 )
 
 const maxErrorHeader = 512
@@ -70,11 +71,12 @@ func attemptOf(d *broker.Delivery) int {
 
 // nextAttempt is the copy of a message for its next attempt. It goes to the end
 // of the queue, through the default exchange.
-func nextAttempt(d *broker.Delivery, p *pool, v *verdict) *broker.Publication {
+func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.Publication {
 	c := copyOf(d)
 	c.RoutingKey = p.Queue.Name
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
 	c.Headers[headerError] = clip(v.err)
+	noteFirstSeen(c, now)
 	return c
 }
 
@@ -93,10 +95,27 @@ func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.
 	c.Headers[headerError] = clip(v.err)
 	c.Headers[headerQueue] = p.Queue.Name
 	c.Headers[headerNode] = p.node
+	noteFirstSeen(c, now)
+	return c
+}
+
+func noteFirstSeen(c *broker.Publication, now time.Time) {
 	if _, ok := c.Headers[headerFirstSeen]; !ok {
 		c.Headers[headerFirstSeen] = now.UTC().Format(time.RFC3339)
 	}
-	return c
+}
+
+// strip removes all headers but ours: RabbitMQ takes larger header tables than
+// leave room for ours in one frame.
+func strip(c *broker.Publication) {
+	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
+		switch k {
+		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue:
+			return false
+		}
+		return true
+	})
+	c.Headers[headerStripped] = true
 }
 
 // copyOf copies a message without what the broker has added to it: a

@@ -42,13 +42,14 @@ type brokerActor struct {
 	epoch   int // of the session; fences messages about older ones
 	session broker.Session
 	outbox  *outbox
+	hanging bool // hangUp is being carried out
 	dials   restart.Series
-	reached bool // a session has been opened once
 	intakes map[*pool]*intake
 }
 
 // brokerStatus is what an inspection reads.
 type brokerStatus struct {
+	reached    atomic.Bool // a session has been opened once
 	state      atomic.Pointer[intakeState]
 	reconnects atomic.Int64
 }
@@ -139,7 +140,8 @@ func (b *brokerActor) onConnected(m *connected) {
 		b.onDialFailed(m.err)
 		return
 	}
-	b.session, b.reached = m.session, true
+	b.session = m.session
+	b.status.reached.Store(true)
 	b.dials.Up(time.Now())
 	b.outbox = newOutbox(m.session, b.flights)
 	b.status.set("connected", nil)
@@ -159,7 +161,7 @@ func (b *brokerActor) onConnected(m *connected) {
 }
 
 func (b *brokerActor) onDialFailed(err error) {
-	if errors.Is(err, broker.ErrDenied) && !b.reached {
+	if errors.Is(err, broker.ErrDenied) && !b.status.reached.Load() {
 		b.denied(err)
 	}
 	b.status.set(intakeConnecting, err)
@@ -286,7 +288,7 @@ func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
 
 func (b *brokerActor) onPublish(m *publish) {
 	if b.outbox == nil {
-		m.pool.toRouter(&published{m.flight, broker.ErrClosed})
+		m.answer(broker.ErrClosed)
 		return
 	}
 	b.outbox.put(m)
@@ -319,11 +321,20 @@ func (b *brokerActor) onDrain() {
 }
 
 func (b *brokerActor) onHangUp(m *hangUp) {
+	if b.hanging {
+		return // asked again; the answer comes when it is done
+	}
+	b.hanging = true
 	session := b.session
 	b.session = nil
 	b.epoch++ // nothing about the old session matters any more
 	b.own(func() {
-		defer close(m.done)
+		defer func() {
+			select {
+			case m.done <- struct{}{}:
+			default: // it was told before
+			}
+		}()
 		if session == nil {
 			return
 		}
@@ -346,8 +357,9 @@ func (b *brokerActor) onStopping() {
 }
 
 func (b *brokerActor) closeConsumer(in *intake) {
-	if c := in.consumer; c != nil {
-		in.consumer = nil
+	c := in.consumer
+	in.consumer = nil
+	if c != nil && !isDone(c.Done()) {
 		b.own(func() { closeSoon(c.Close) })
 	}
 }

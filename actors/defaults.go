@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -17,6 +18,10 @@ const DefaultMaxBody = 1 << 20
 // MaxHigh bounds Pool.High: 2047 channels of 65,535 unsettled deliveries are
 // AMQP's own limit, and RabbitMQ keeps unsettled deliveries in memory.
 const MaxHigh = 1_000_000
+
+// MaxThreads bounds Pool.Workers with mode Thread. Go ends a program that has
+// 10,000 threads, and a worker may have two for a time, see Pool.Timeout.
+const MaxThreads = 4000
 
 func (o Options) withDefaults() Options {
 	o.Shutdown = cmp.Or(o.Shutdown, 30*time.Second)
@@ -69,7 +74,10 @@ func (o Options) validate() error {
 	if len(o.Pools) == 0 {
 		errs = append(errs, errors.New("actors: Options.Pools is empty: there is nothing to consume"))
 	}
-	names := map[string]bool{}
+	names := map[string]bool{"root": true, "broker": true, "pools": true}
+	for _, s := range o.Services {
+		names[s.ID] = true
+	}
 	for i, p := range o.Pools {
 		for _, err := range p.problems() {
 			errs = append(errs, fmt.Errorf("actors: pool %d (%q): %w", i, p.Name, err))
@@ -89,6 +97,9 @@ func (p Pool) problems() []error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
+	check(!strings.ContainsAny(p.Name, ":/"), "the name must not contain : or /")
+	check(p.Mode != Thread || p.Workers <= MaxThreads, "Workers is %d, with mode thread it must be at most %d", p.Workers, MaxThreads)
+	check(p.Slots <= MaxHigh/max(p.Workers, 1), "Workers*Slots must be at most %d", MaxHigh)
 	check(p.Queue.Name != "", "Queue.Name is empty")
 	check(p.Queue.Dead != nil && p.Queue.Dead.Name != "", "Queue.Dead is missing: bad messages need a dead-letter queue")
 	check(p.Codec != nil, "Codec is missing")

@@ -11,9 +11,15 @@ const (
 	coldGrace = 500 * time.Millisecond
 	// warmHangUp and coldHangUp bound the last flush of settlements.
 	warmHangUp = 5 * time.Second
-	coldHangUp = time.Second
+	coldHangUp = 700 * time.Millisecond
+	// coldStop is how long after Abort Run returns at the latest, whatever still
+	// goes on: what is unsettled then returns to its queue with the connection.
+	coldStop = 1900 * time.Millisecond
 	// drainReport is how often the log says what a drain is waiting for.
 	drainReport = 2 * time.Second
+	// hangUpAgain is how often the order to hang up is repeated, for the case
+	// that the broker actor was just being restarted.
+	hangUpAgain = 500 * time.Millisecond
 )
 
 // drain stops the flow in the order of a delivery's way: consumers, then routers
@@ -24,38 +30,51 @@ func (s *System) drain(ended <-chan error) (over bool, err error) {
 	s.stop.draining.Store(true)
 	s.tellBroker(&drain{})
 	why, err := s.awaitDrained(ended, s.abort, s.opts.Shutdown)
-	grace, hang, cause := warmGrace, warmHangUp, ErrShutdown
-	if isDone(s.abort) {
-		grace, hang, cause = coldGrace, coldHangUp, ErrAborted
+	if why == drainLate && !isDone(s.abort) {
+		s.cutOff(ErrShutdown, warmGrace)
+		why, err = s.awaitDrained(ended, s.abort, 2*warmGrace)
 	}
-	if why == drainLate {
-		s.log.Warn("cancelling the running tasks", "in_flight", s.inFlight(), "cause", cause)
-		for _, p := range s.pools {
-			p.toRouter(&cutoff{cause, grace})
-		}
-		why, err = s.awaitDrained(ended, nil, 2*grace)
+	if why == drainLate && isDone(s.abort) {
+		s.cutOff(ErrAborted, coldGrace)
+		why, err = s.awaitDrained(ended, nil, 2*coldGrace)
 	}
 	if why == drainOver {
 		return true, err
 	}
-	return s.hangUp(ended, hang)
+	return s.hangUp(ended)
+}
+
+func (s *System) cutOff(cause error, grace time.Duration) {
+	s.log.Warn("cancelling the running tasks", "in_flight", s.inFlight(), "cause", cause)
+	for _, p := range s.pools {
+		p.toRouter(&cutoff{cause, grace})
+	}
 }
 
 // hangUp closes the session with the broker, which flushes what is settled.
-func (s *System) hangUp(ended <-chan error, within time.Duration) (over bool, err error) {
-	closed := make(chan struct{})
-	s.tellBroker(&hangUp{within, closed})
-	limit := time.NewTimer(within + time.Second/2)
+func (s *System) hangUp(ended <-chan error) (over bool, err error) {
+	closed, abort := make(chan struct{}, 1), s.abort
+	limit := time.NewTimer(warmHangUp + time.Second/2)
 	defer limit.Stop()
-	select {
-	case <-closed:
-		s.log.Info("drained", "unsettled", s.inFlight())
-	case err = <-ended:
-		return true, err
-	case <-limit.C:
-		s.log.Warn("the session with the broker did not close in time; what is unsettled returns to its queue", "unsettled", s.inFlight())
+	again := time.NewTicker(hangUpAgain)
+	defer again.Stop()
+	for {
+		s.tellBroker(&hangUp{warmHangUp, closed})
+		select {
+		case <-again.C:
+		case <-abort:
+			limit.Reset(coldHangUp)
+			abort = nil
+		case <-closed:
+			s.log.Info("drained", "unsettled", s.inFlight())
+			return false, nil
+		case err = <-ended:
+			return true, err
+		case <-limit.C:
+			s.log.Warn("the session with the broker did not close in time; what is unsettled returns to its queue", "unsettled", s.inFlight())
+			return false, nil
+		}
 	}
-	return false, nil
 }
 
 // drainEnd is how awaitDrained ended.
@@ -91,4 +110,22 @@ func (s *System) awaitDrained(ended <-chan error, abort <-chan struct{}, within 
 		}
 	}
 	return drainDone, nil
+}
+
+// awaitEnd blocks until the supervision tree has ended, after an abort not for
+// long.
+func (s *System) awaitEnd(ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-s.abort:
+	}
+	limit := time.NewTimer(time.Until(s.aborted.Load().Add(coldStop)))
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		return nil
+	}
 }

@@ -34,7 +34,8 @@ type flight struct {
 	assigned   time.Time
 	prev, next *flight // in the router's list of assigned flights
 	outgoing   *broker.Publication
-	tries      int // publications of outgoing that failed
+	stripped   bool // outgoing has lost the publisher's headers
+	tries      int  // publications of outgoing that failed
 	timer      *time.Timer
 }
 

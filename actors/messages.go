@@ -97,7 +97,7 @@ type (
 		flight *flight
 	}
 
-	// hangUp closes the consumers and the session, and then done.
+	// hangUp closes the session, and then sends to done, which has capacity 1.
 	hangUp struct {
 		within time.Duration
 		done   chan<- struct{}

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 
 	"github.com/magne-actors/magne-actors/broker"
 )
@@ -83,16 +84,28 @@ func (p *pump) end() {
 // other, outside the broker actor, since the broker may block a publisher.
 type outbox struct {
 	session broker.Session
-	waiting chan *publish // the broker actor sends; never full, see newOutbox
+	waiting chan *publish // the broker actor sends
 }
 
-// newOutbox returns an outbox for publications of the given number of flights: a
-// flight has one publication under way at most, so put never blocks.
+// newOutbox returns an outbox with room for publications of that many flights.
 func newOutbox(s broker.Session, flights int) *outbox {
 	return &outbox{session: s, waiting: make(chan *publish, flights)}
 }
 
-func (o *outbox) put(m *publish) { o.waiting <- m }
+// put never blocks. A flight has one publication under way at most, but those of
+// flights that were dropped with their consumer are still in the way while the
+// broker blocks publishers.
+func (o *outbox) put(m *publish) {
+	select {
+	case o.waiting <- m:
+	default:
+		m.answer(errOutboxFull)
+	}
+}
+
+var errOutboxFull = errors.New("too many messages wait to be published")
+
+func (m *publish) answer(err error) { m.pool.toRouter(&published{m.flight, err}) }
 
 // run returns when the session or ctx has ended. What waits then is not
 // answered: its consumer has died with the session, which frees the flights.
@@ -100,9 +113,10 @@ func (o *outbox) run(ctx context.Context) {
 	for {
 		select {
 		case m := <-o.waiting:
-			answer := func(err error) { m.pool.toRouter(&published{m.flight, err}) }
-			if err := o.session.Publish(ctx, m.flight.outgoing, answer); err != nil {
-				answer(err)
+			if m.flight.stale() { // its delivery is somebody else's, who publishes it
+				m.answer(broker.ErrStale)
+			} else if err := o.session.Publish(ctx, m.flight.outgoing, m.answer); err != nil {
+				m.answer(err)
 			}
 		case <-o.session.Done():
 			return

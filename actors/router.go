@@ -34,7 +34,8 @@ type router struct {
 type seat struct {
 	pid        *actor.PID
 	generation int
-	held       int // slots that abandoned tasks keep occupied
+	lost       int // abandoned tasks whose end has not been reported
+	held       int // slots that some of them keep occupied
 }
 
 func (r *router) Receive(ctx actor.Context) {
@@ -102,7 +103,9 @@ func (r *router) tell(message any) { r.pool.system.Send(r.self, message) }
 func (r *router) onArrivals(m *arrivals) {
 	for _, f := range m.flights {
 		r.ledger.add(f)
-		if r.draining {
+		// A consumer of the router before us may deliver until it is closed; the
+		// context of its tasks has ended already.
+		if r.draining || f.source.window != r.pool.window.Load() {
 			r.settle(f, broker.Requeue)
 			continue
 		}
@@ -145,29 +148,35 @@ func (r *router) unassign(f *flight) {
 }
 
 func (r *router) onFinished(f *flight) {
-	if !r.ledger.has(f) {
+	if f.state.Load() == stateAbandoned {
 		r.onLate(f)
 		return
+	}
+	if !r.ledger.has(f) {
+		return // of a router before us
 	}
 	r.unassign(f)
 	r.conclude(f)
 	r.dispatch()
 }
 
-// onLate handles the end of a task that had been abandoned, or revoked at the
-// end of a drain: its delivery is settled.
+// onLate handles the end of a task that had been abandoned. What becomes of its
+// delivery was decided then; here it is about the slot and the thread only.
 func (r *router) onLate(f *flight) {
-	if f.state.Load() != stateAbandoned {
+	w := &r.workers[f.worker]
+	if w.lost == 0 {
+		return // abandoned by a router before us
+	}
+	w.lost--
+	if w.held == 0 {
 		return
 	}
-	s := &r.pool.workers[f.worker]
-	s.abandoned.Add(-1)
-	if w := &r.workers[f.worker]; w.held > 0 {
-		w.held--
-		r.balance.Release(f.worker)
-		s.assigned.Add(-1)
-		r.dispatch()
-	}
+	w.held--
+	r.balance.Release(f.worker)
+	r.pool.workers[f.worker].assigned.Add(-1)
+	// The thread that f has freed may be an old one, and the present one stuck.
+	r.pool.system.Send(w.pid, &abandon{f})
+	r.dispatch()
 }
 
 // conclude carries out the verdict on a flight that is with no worker any more.
@@ -184,20 +193,22 @@ func (r *router) conclude(f *flight) {
 		f.outgoing = deadLetter(f.delivery, r.pool, v, time.Now())
 		r.publish(f)
 	case v.action == retryIt:
-		f.outgoing = nextAttempt(f.delivery, r.pool, v)
+		f.outgoing = nextAttempt(f.delivery, r.pool, v, time.Now())
 		r.hold(f)
 	}
 }
 
 func (r *router) logDeadLetter(f *flight) {
-	r.pool.log.Warn("dead-lettering a message", "task", f.delivery.MessageID, "queue", r.pool.Queue.Dead.Name,
-		"reason", f.verdict.reason, "attempt", f.verdict.attempt, "err", f.verdict.err)
+	v := &f.verdict
+	r.pool.log.Warn("dead-lettering a message", v.attrs("task", f.delivery.MessageID,
+		"queue", r.pool.Queue.Dead.Name, "reason", v.reason, "attempt", v.attempt)...)
 }
 
 // hold waits before the next attempt. The wait is spent here, with the delivery
 // unsettled: if this process dies the broker has it still.
 func (r *router) hold(f *flight) {
-	r.pool.log.Debug("attempt failed", "task", f.delivery.MessageID, "attempt", f.verdict.attempt, "err", f.verdict.err, "retry_in", f.verdict.after)
+	v := &f.verdict
+	r.pool.log.Info("attempt failed", v.attrs("task", f.delivery.MessageID, "attempt", v.attempt, "retry_in", v.after)...)
 	if r.draining || f.verdict.after <= 0 {
 		r.publish(f)
 		return
@@ -242,6 +253,11 @@ func (r *router) onPublished(m *published) {
 		r.settle(f, broker.Ack)
 	case r.cut != nil:
 		r.settle(f, broker.Requeue)
+	case errors.Is(m.err, broker.ErrInvalid) && !f.stripped:
+		r.pool.log.Warn("the copy of a message is published without its headers", "task", f.delivery.MessageID, "err", m.err)
+		f.stripped = true
+		strip(f.outgoing)
+		r.publish(f)
 	default:
 		f.tries++
 		wait := republishBackoff.Delay(f.tries, 0.5)

@@ -43,9 +43,11 @@ func (r *router) onSweep() {
 // stays taken, so that a pool of stuck handlers cannot grow without bound.
 func (r *router) abandon(f *flight) {
 	w, s := &r.workers[f.worker], &r.pool.workers[f.worker]
+	s.abandoned.Add(1)
+	w.lost++
 	err := overdue(r.pool.Timeout, r.pool.AbandonAfter)
 	r.pool.log.Error("task abandoned", "task", f.delivery.MessageID, "worker", r.pool.workerID(f.worker), "err", err)
-	if s.abandoned.Add(1) <= int64(r.pool.Slots) {
+	if w.lost <= r.pool.Slots {
 		r.balance.Release(f.worker)
 		s.assigned.Add(-1)
 		r.pool.system.Send(w.pid, &abandon{f})
@@ -78,13 +80,10 @@ func (r *router) onDrain() {
 }
 
 // onCutoff cancels the tasks that run; those that return within the grace are
-// still settled by their result.
+// still settled by their result. A second one shortens the grace.
 func (r *router) onCutoff(m *cutoff) {
-	if r.cut != nil {
-		return
-	}
 	r.cut = m.cause
-	r.cancel(m.cause)
+	r.cancel(m.cause) // the first cause stays
 	time.AfterFunc(m.grace, func() { r.tell(&giveUp{}) })
 }
 
@@ -97,6 +96,7 @@ func (r *router) onGiveUp() {
 				return // it has just ended; its result is on the way
 			}
 			r.pool.workers[f.worker].abandoned.Add(1)
+			r.workers[f.worker].lost++
 			r.unassign(f)
 		}
 		r.settle(f, broker.Requeue)

@@ -18,16 +18,16 @@ import (
 // System is a configured runtime: a supervision tree of a broker actor and, for
 // each pool, a router and its workers.
 type System struct {
-	opts   Options
-	system *supervisor.System
-	pools  []*pool
-	broker address
-	status brokerStatus
-	stop   stopping
-	abort  chan struct{} // closed by Abort
-	once   atomic.Bool   // Abort was called
-	failed chan error    // capacity 1: the broker refused us for good
-	log    *slog.Logger
+	opts    Options
+	system  *supervisor.System
+	pools   []*pool
+	broker  address
+	status  brokerStatus
+	stop    stopping
+	abort   chan struct{}             // closed by Abort
+	aborted atomic.Pointer[time.Time] // when Abort was called first
+	failed  chan error                // capacity 1: the broker refused us for good
+	log     *slog.Logger
 }
 
 // New checks the options and builds a System; it starts nothing. The error joins
@@ -79,7 +79,7 @@ func (s *System) Run(ctx context.Context) error {
 	over, early := s.drain(ended)
 	stopRoot()
 	if !over {
-		early = <-ended
+		early = s.awaitEnd(ended)
 	}
 	if isDone(s.abort) {
 		return ErrAborted
@@ -88,10 +88,11 @@ func (s *System) Run(ctx context.Context) error {
 }
 
 // Abort makes Run stop at once: it cancels what runs, hands back what is
-// unsettled and returns ErrAborted within about 2 s. It may be called at any
+// unsettled and returns ErrAborted within 2 s. It may be called at any
 // time, by anybody, more than once; it does not block.
 func (s *System) Abort() {
-	if s.once.CompareAndSwap(false, true) {
+	now := time.Now()
+	if s.aborted.CompareAndSwap(nil, &now) {
 		close(s.abort)
 	}
 }

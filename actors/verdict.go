@@ -27,6 +27,38 @@ type verdict struct {
 	after   time.Duration // for retryIt
 	reason  string        // for deadLetterIt, one of the reasons below
 	err     error         // what went wrong; nil for ackIt
+	stack   []byte        // of a panic
+}
+
+// flatten replaces the error by its text, on the goroutine of the task: an error
+// of a handler may panic when it is asked for it, as a nil pointer does, and
+// must not do that in the router.
+func (v *verdict) flatten() {
+	if v.err == nil {
+		return
+	}
+	if p, ok := v.err.(*task.PanicError); ok { //nolint:errorlint // unwrapping calls the handler's code
+		v.stack = p.Stack
+	}
+	v.err = errors.New(textOf(v.err))
+}
+
+func textOf(err error) (text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			text = fmt.Sprintf("an error of type %T that panics when it is read", err)
+		}
+	}()
+	return err.Error()
+}
+
+// attrs adds the error, and the stack of a panic, to the attributes of a log line.
+func (v *verdict) attrs(attrs ...any) []any {
+	attrs = append(attrs, "err", v.err)
+	if len(v.stack) > 0 {
+		attrs = append(attrs, "stack", string(v.stack))
+	}
+	return attrs
 }
 
 // The reasons of dead letters, as the header x-reason gives them.
@@ -62,7 +94,7 @@ func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
 	switch {
 	case outcome.Kind == task.KindDone:
 		v.action = ackIt
-	case errors.Is(err, task.ErrUnknown):
+	case outcome.Kind == task.KindDiscard && errors.Is(err, task.ErrUnknown):
 		v.action, v.reason = deadLetterIt, reasonUnknownTask
 	case outcome.Kind == task.KindDiscard:
 		v.action, v.reason = deadLetterIt, reasonDiscarded
@@ -74,7 +106,10 @@ func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
 	default:
 		v.action, v.after = retryIt, restart.Backoff(p.Backoff).Delay(attempt, random)
 		if outcome.After > 0 {
-			v.after = min(outcome.After, p.Backoff.Max)
+			v.after = outcome.After
+			if p.Backoff.Max > 0 {
+				v.after = min(v.after, p.Backoff.Max)
+			}
 		}
 	}
 	return v

@@ -40,7 +40,7 @@ func (w *worker) onStarted() {
 		w.tasks = make(chan *flight, w.pool.Slots)
 		return
 	}
-	w.thread = make(chan *flight, 1) // the one slot: a send never blocks
+	w.thread = make(chan *flight, 1)
 	go w.runThread(w.thread)
 }
 
@@ -49,7 +49,7 @@ func (w *worker) onStarted() {
 // short task (4.5 us of CPU time for each task in BenchmarkRoute, 2.6 this way).
 func (w *worker) onAssign(f *flight) {
 	if w.thread != nil {
-		w.thread <- f
+		w.toThread(f)
 		return
 	}
 	select {
@@ -57,6 +57,17 @@ func (w *worker) onAssign(f *flight) {
 		go w.runTasks(w.tasks)
 	default: // full of flights that were revoked and that nobody has come to yet
 		go w.run(f)
+	}
+}
+
+// toThread hands f to the thread. There is room for the one slot, unless a flight
+// that was revoked is still there because the thread is stuck before it.
+func (w *worker) toThread(f *flight) {
+	select {
+	case w.thread <- f:
+	default:
+		w.onAbandon()
+		w.thread <- f
 	}
 }
 
@@ -113,8 +124,8 @@ func (w *worker) run(f *flight) {
 	if !f.state.CompareAndSwap(stateQueued, stateRunning) {
 		return
 	}
-	running := &w.pool.workers[w.index].running
-	running.Add(1)
+	s := &w.pool.workers[w.index]
+	s.running.Add(1)
 	err := errGoexit
 	var v verdict
 	defer func() {
@@ -124,9 +135,12 @@ func (w *worker) run(f *flight) {
 		if err != nil {
 			v = judge(&w.pool.Retry, attemptOf(f.delivery), err, context.Cause(f.source.window.ctx), rand.Float64())
 		}
-		running.Add(-1)
+		v.flatten()
+		s.running.Add(-1)
 		if f.state.CompareAndSwap(stateRunning, stateDone) {
 			f.verdict = v
+		} else {
+			s.abandoned.Add(-1)
 		}
 		w.pool.toRouter((*finished)(f))
 	}()

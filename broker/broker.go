@@ -165,6 +165,9 @@ var (
 	ErrStale = errors.New("consumer is gone")
 	// ErrUnroutable: the message reached no queue (basic.return).
 	ErrUnroutable = errors.New("unroutable")
+	// ErrInvalid: the message cannot be sent at all (headers too large or of a
+	// type that AMQP lacks); publishing the same again cannot help.
+	ErrInvalid = errors.New("message cannot be sent")
 	// ErrRefused: the broker answered basic.nack (queue full, alarm, failure).
 	ErrRefused = errors.New("refused by the broker")
 	// ErrUnknown: the session was lost before the confirm came; the message may
