@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/task/codec"
 )
 
@@ -80,6 +81,10 @@ func (f *File) checkBackoff(path string, b Backoff) {
 
 func (f *File) checkPool(p *Pool) {
 	at := poolPath(p.Name)
+	switch p.Name {
+	case "root", "broker", "pools", "control":
+		f.read.complain(at, "the tree has a node of that name already: choose another")
+	}
 	f.checkSlots(p, at)
 	f.checkWatermarks(p, at+".watermarks")
 	f.checkBackoff(at+".retry", p.Retry.Backoff)
@@ -99,6 +104,9 @@ func (f *File) checkSlots(p *Pool, at string) {
 	case p.Mode == "thread" && p.Slots != 1:
 		f.read.complain(at+".slots", "%d slots with mode thread, where each worker runs one task at a time: remove slots and set workers to %d, or use mode coroutine",
 			p.Slots, p.Workers*p.Slots)
+	case p.Mode == "thread" && p.Workers > actors.MaxThreads:
+		f.read.complain(at+".workers", "%d workers with mode thread: at most %d, since Go ends a program that has 10,000 threads; mode coroutine has no such limit",
+			p.Workers, actors.MaxThreads)
 	case p.Workers*p.Slots > maxConcurrent:
 		f.read.complain(f.read.later(at+".workers", at+".slots"), "%d workers with %d slots are more than %d tasks at once: lower one of them",
 			p.Workers, p.Slots, maxConcurrent)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -125,13 +127,26 @@ func (e *env) untilSignalled(ctx context.Context, s *actors.System, log *slog.Lo
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	ended := make(chan struct{})
-	answered := make(chan struct{})
+	// What is said about a signal is said elsewhere: stderr may be a pipe that
+	// nobody reads, and the next signal must be answered all the same.
+	said := make(chan func(), cap(signals))
+	spoken := make(chan struct{})
 	go func() {
-		defer close(answered)
+		defer close(spoken)
+		for say := range said {
+			say()
+		}
+	}()
+	go func() {
+		defer close(said)
 		for {
 			select {
 			case sig := <-signals:
-				e.onSignal(ctx, sig, s, warm, log)
+				say := e.onSignal(ctx, sig, s, warm, log)
+				select {
+				case said <- say:
+				default: // it stopped listening long ago
+				}
 			case <-ended:
 				return
 			}
@@ -140,33 +155,47 @@ func (e *env) untilSignalled(ctx context.Context, s *actors.System, log *slog.Lo
 	err := s.Run(ctx)
 	signal.Stop(signals)
 	close(ended)
-	<-answered
+	select {
+	case <-spoken:
+	case <-time.After(dumpTimeout):
+	}
 	return err
 }
 
-func (e *env) onSignal(ctx context.Context, sig os.Signal, s *actors.System, warm func(), log *slog.Logger) {
+// dumpTimeout is how long the end of run waits for its last words.
+const dumpTimeout = time.Second
+
+// onSignal does what the signal asks for, and returns how to say so.
+func (e *env) onSignal(ctx context.Context, sig os.Signal, s *actors.System, warm func(), log *slog.Logger) func() {
 	switch {
 	case sig == syscall.SIGHUP:
-		log.Warn("reload is not available yet: restart to use a changed configuration", "signal", sig.String())
+		return func() {
+			log.Warn("reload is not available yet: restart to use a changed configuration", "signal", sig.String())
+		}
 	case sig == syscall.SIGQUIT:
-		log.Warn("stopping cold with a dump", "signal", sig.String())
-		e.dump(s)
+		tree, stacks := s.Tree(), new(bytes.Buffer)
+		_ = pprof.Lookup("goroutine").WriteTo(stacks, 2) // into memory
 		s.Abort()
+		return func() {
+			log.Warn("stopping cold with a dump", "signal", sig.String())
+			e.dump(tree, stacks)
+		}
 	case ctx.Err() != nil:
-		log.Warn("stopping cold", "signal", sig.String())
 		s.Abort()
+		return func() { log.Warn("stopping cold", "signal", sig.String()) }
 	default:
-		log.Info("stopping warm, the same signal again stops cold", "signal", sig.String())
 		warm()
+		return func() { log.Info("stopping warm, the same signal again stops cold", "signal", sig.String()) }
 	}
 }
 
-// dump writes the tree and all goroutines to stderr.
-func (e *env) dump(s *actors.System) {
+// dump writes the tree and the stacks of all goroutines to stderr. If that fails
+// there is nobody to tell.
+func (e *env) dump(tree *supervisor.Node, stacks *bytes.Buffer) {
 	enc := json.NewEncoder(e.stderr)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(s.Tree()) // a dump that cannot be written must not keep us from stopping
-	_ = pprof.Lookup("goroutine").WriteTo(e.stderr, 2)
+	_ = enc.Encode(tree)
+	_, _ = stacks.WriteTo(e.stderr)
 }
 
 // socketOf is where an instance with this configuration listens.

@@ -20,11 +20,15 @@ var ErrInUse = errors.New("another instance is listening there")
 // take. A live server accepts in the kernel, so only a full backlog waits.
 const probeTimeout = time.Second
 
-// Check says whether Serve could listen at path now, and changes nothing. It
-// lets a second instance fail with a plain error before it starts any actor.
-// The error wraps ErrInUse when somebody answers there.
+// Check says whether Serve could listen at path now, and makes the socket's
+// directory when only its last element is missing. It lets a second instance, or
+// a wrong path, fail with a plain error before any actor is started. The error
+// wraps ErrInUse when somebody answers there.
 func Check(path string) error {
 	if err := checkPath(path); err != nil {
+		return err
+	}
+	if err := prepareDir(path); err != nil {
 		return err
 	}
 	_, err := stale(path)

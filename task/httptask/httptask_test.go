@@ -197,7 +197,7 @@ func TestErrorsQuoteTheAnswerInPart(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	want := "httptask: POST " + url + "/a: 422 Unprocessable Entity: no [31msuch width xxx"
+	want := "httptask: POST " + url + "/...: 422 Unprocessable Entity: no [31msuch width xxx"
 	if !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 400 {
 		t.Errorf("got %v, want it short and to begin with %v", err, want)
 	}
@@ -210,12 +210,12 @@ func TestErrorsHideSecrets(t *testing.T) {
 	closed.Close()
 	for _, base := range []string{refuse, hang, closed.URL} {
 		o := httptask.Options{
-			URL:     strings.Replace(base, "://", "://user:secret@", 1) + "/p/{task}?token=secret",
+			URL:     strings.Replace(base, "://", "://user:secret@", 1) + "/secret/{task}?token=secret",
 			Headers: map[string]string{"X-Key": "secret"}, Timeout: 50 * time.Millisecond,
 		}
 		err := mustNew(t, o).Handle(t.Context(), &task.Message{Name: "a"})
-		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), base+"/p/a:") {
-			t.Errorf("got error %v, want one that names %s/p/a and no secret", err, base)
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), base+"/...:") {
+			t.Errorf("got error %v, want one that names %s and no secret", err, base)
 		}
 	}
 	for _, o := range []httptask.Options{

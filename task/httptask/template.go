@@ -115,9 +115,14 @@ func hasDots(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
 }
 
-// redact returns what an error may say about a URL.
+// redact returns what an error may say about a URL: not its path, since that of a
+// webhook is a credential.
 func redact(u *url.URL) string {
-	return clip(u.Scheme+"://"+u.Host+u.EscapedPath(), 256)
+	path := ""
+	if u.Path != "" && u.Path != "/" {
+		path = "/..."
+	}
+	return clip(u.Scheme+"://"+u.Host, 256) + path
 }
 
 // clip bounds a text that comes from outside to about n bytes.
