@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,8 @@ func newPublishCmd(e *env) *cobra.Command {
 		Long: "publish sends a task to the queue of the pool that knows it. Each ARG is JSON; what is not JSON is\n" +
 			"a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
 			"Every message is mandatory and confirmed: the exit status is 0 only when the broker has put all\n" +
-			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown.",
+			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown,\n" +
+			"or when the broker takes no more: it blocks publishers while its memory or disk is full.",
 		Example: "  magne-actors publish resize '\"cat.png\"' 640 480\n" +
 			"  magne-actors publish -n 10000 magne_latency_bench\n" +
 			"  magne-actors publish --url amqp://127.0.0.1/ --queue resize --from args.jsonl resize",
@@ -52,7 +54,7 @@ func newPublishCmd(e *env) *cobra.Command {
 	fs.StringVar(&f.codec, "codec", f.codec, "with --url, the body format: "+strings.Join(codec.Names(), "|"))
 	fs.StringVar(&f.from, "from", "", "`file` with a JSON array of arguments on each line, one task each; - for stdin")
 	fs.IntVarP(&f.n, "number", "n", 1, "how often to publish the task")
-	fs.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for the last confirm")
+	fs.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait while the broker accepts or confirms nothing")
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	cmd.MarkFlagsMutuallyExclusive("from", "number")
 	complete(cmd, "codec", codec.Names())
@@ -67,9 +69,10 @@ func newPublishCmd(e *env) *cobra.Command {
 
 // target is where and how to publish.
 type target struct {
-	dialer broker.Dialer
-	queue  broker.Queue
-	codec  task.Codec
+	dialer  broker.Dialer
+	queue   broker.Queue
+	codec   task.Codec
+	timeout time.Duration
 }
 
 // target finds the broker, the queue and the body format for a task.
@@ -89,7 +92,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		if f.codec == "magne" {
 			q = amqp.MagneQueue(f.queue)
 		}
-		return &target{amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, q, c}, nil
+		return &target{amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, q, c, f.timeout}, nil
 	}
 	file, err := e.load(f.file)
 	if err != nil {
@@ -104,7 +107,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		return nil, err
 	}
 	dialer, err := file.Dialer(nil)
-	return &target{dialer, pool.BrokerQueue(), c}, err
+	return &target{dialer, pool.BrokerQueue(), c, f.timeout}, err
 }
 
 // choosePool finds the pool of a queue, or else the one that knows the task.
@@ -154,17 +157,49 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	if err != nil {
 		return failed(exitUnreachable, err, "is the broker running, and its address right?")
 	}
-	begin := time.Now()
-	tally := newTally(e.stderr, total)
-	err = t.send(ctx, session, interruptible(ctx, messages), tally)
-	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
-	defer cancel()
-	out := tally.wait(waiting)
-	out.Queue, out.Seconds = t.queue.Name, time.Since(begin).Seconds()
-	_ = session.Close(waiting) // every confirm that matters is in
+	out, err := t.run(ctx, session, interruptible(ctx, messages), newTally(e.stderr, total))
 	text := fmt.Sprintf("%d published to queue %s, confirmed in %.2f s (%.0f/s)\n",
 		out.Confirmed, out.Queue, out.Seconds, float64(out.Confirmed)/out.Seconds)
-	return errors.Join(e.print(out, text), out.failure(err, tally.first()))
+	return errors.Join(e.print(out, text), err)
+}
+
+// run publishes the messages, waits for the answers and closes the session.
+func (t *target) run(ctx context.Context, session broker.Session, messages iter.Seq2[*task.Message, error], tally *tally) (published, error) {
+	begin := time.Now()
+	err := t.send(ctx, session, messages, tally)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+	defer cancel()
+	patience := t.timeout
+	if errors.Is(err, errStalled) {
+		patience = 0 // that was the wait
+	}
+	out, unanswered := tally.wait(patience)
+	if unanswered > 0 {
+		err = cmp.Or(err, t.stalled("confirmed"))
+		cancel() // Close would wait for the same
+	}
+	out.Queue, out.Seconds = t.queue.Name, time.Since(begin).Seconds()
+	_ = session.Close(closing) // every confirm that matters is in
+	return out, out.failure(err, tally.first())
+}
+
+// errStalled: the broker has accepted or confirmed nothing for the whole --timeout.
+var errStalled = errors.New("the broker blocks publishers (memory or disk alarm?)")
+
+func (t *target) stalled(what string) error {
+	return fmt.Errorf("%w: nothing was %s for %v", errStalled, what, t.timeout)
+}
+
+// publish hands one message to the session. Each has the whole timeout: to have
+// one accepted is progress.
+func (t *target) publish(ctx context.Context, session broker.Session, p *broker.Publication, done func(error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, errStalled)
+	defer cancel()
+	err := session.Publish(ctx, p, done)
+	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+		return t.stalled("accepted")
+	}
+	return err
 }
 
 // send publishes the messages; what the broker says of each goes to the tally.
@@ -181,7 +216,7 @@ func (t *target) send(ctx context.Context, session broker.Session, messages iter
 		p.ContentType, p.Headers, p.Type, p.MessageID = raw.ContentType, raw.Headers, raw.Type, raw.MessageID
 		p.Persistent, p.AppID, p.Timestamp = t.queue.Durable, "magne-actors", time.Now().Truncate(time.Second)
 		tally.sent()
-		if err := session.Publish(ctx, p, tally.answer); err != nil {
+		if err := t.publish(ctx, session, p, tally.answer); err != nil {
 			tally.unsent()
 			return err
 		}

@@ -93,25 +93,34 @@ func (t *tally) show() {
 	}
 }
 
-// wait blocks until everything is answered, or ctx ends; what is not answered
-// then is unknown.
-func (t *tally) wait(ctx context.Context) published {
-	for {
-		t.mu.Lock()
-		counts, pending := t.counts, t.pending
-		t.mu.Unlock()
-		if pending == 0 || ctx.Err() != nil {
-			if t.bar != nil {
-				_ = t.bar.Finish()
-			}
-			counts.Unknown += pending
-			return counts
-		}
+// waiting is how many have no answer yet.
+func (t *tally) waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pending
+}
+
+// wait blocks until everything is answered, or no answer came for as long as
+// patience; what is not answered then is counted as unknown.
+func (t *tally) wait(patience time.Duration) (counts published, unanswered int) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for t.waiting() > 0 && patience > 0 {
 		select {
 		case <-t.answered:
-		case <-ctx.Done():
+			timer.Reset(patience)
+		case <-timer.C:
+			patience = 0
 		}
 	}
+	if t.bar != nil {
+		_ = t.bar.Finish()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counts = t.counts
+	counts.Unknown += t.pending
+	return counts, t.pending
 }
 
 // first is the first answer that was not a confirm.
@@ -129,6 +138,9 @@ func (p *published) failure(sent, first error) error {
 	case p.Unroutable > 0:
 		return failed(exitError, fmt.Errorf("%s: %w", said, first),
 			"no queue got them: `magne-actors run` declares the queue of its pools, or check the name")
+	case errors.Is(sent, errStalled):
+		return failed(exitTemporary, fmt.Errorf("stopped after %d confirmed, %s: %w", p.Confirmed, said, sent),
+			"ask the broker with `rabbitmqctl status`; what was confirmed is in the queue")
 	case p.Refused+p.Unknown > 0:
 		if first == nil {
 			first = broker.ErrUnknown
