@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,13 +44,6 @@ type brokerActor struct {
 	hanging bool // hangUp is being carried out
 	dials   restart.Series
 	intakes map[*pool]*intake
-}
-
-// brokerStatus is what an inspection reads.
-type brokerStatus struct {
-	reached    atomic.Bool // a session has been opened once
-	state      atomic.Pointer[intakeState]
-	reconnects atomic.Int64
 }
 
 // intake is the broker actor's side of a pool.
@@ -381,24 +373,5 @@ func isDone(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-func (s *brokerStatus) set(word string, err error) {
-	st := &intakeState{word: word, since: time.Now()}
-	if err != nil {
-		st.err = err.Error()
-	}
-	s.state.Store(st)
-}
-
-func (s *brokerStatus) inspect(n *supervisor.Node) {
-	st := s.state.Load()
-	if st == nil || n.State != "up" {
-		return
-	}
-	n.State, n.Since = st.word, &st.since
-	if st.err != "" {
-		n.LastError = st.err
 	}
 }

@@ -144,6 +144,9 @@ func goroutines() map[string]string {
 		"cmd/magne-actors/publish.go": "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/run.go":     "answers the signals; ends when the System has",
 
+		"bench/child.go": "the measured system; ends when everything is settled, and the process with it",
+		"bench/raw.go":   "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
+
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
 
