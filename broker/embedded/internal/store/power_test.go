@@ -27,6 +27,7 @@ type ledger struct {
 	mu        sync.Mutex
 	appended  map[Ref]string // ever
 	confirmed map[Ref]bool
+	refused   map[Ref]bool
 	acked     []Ref
 	durable   int // of acked
 	counts    map[Ref]uint32
@@ -39,7 +40,7 @@ type ledger struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		appended: map[Ref]string{}, confirmed: map[Ref]bool{}, counts: map[Ref]uint32{}, synced: map[Ref]uint32{},
+		appended: map[Ref]string{}, confirmed: map[Ref]bool{}, refused: map[Ref]bool{}, counts: map[Ref]uint32{}, synced: map[Ref]uint32{},
 		keys: map[string][]string{}, certain: map[string]int{},
 	}
 }
@@ -68,8 +69,8 @@ func (l *ledger) check(x *memIndex) error {
 			return fmt.Errorf("%v came back, its acknowledgement was on disk", r)
 		}
 	}
-	for r := range l.confirmed {
-		if e, ok := x.live[r]; !ok && !maybe[r] {
+	for r, sure := range l.confirmed {
+		if e, ok := x.live[r]; sure && !ok && !maybe[r] {
 			return fmt.Errorf("%v is lost", r)
 		} else if ok && e.count < l.synced[r] {
 			return fmt.Errorf("%v has delivery count %d, %d was on disk", r, e.count, l.synced[r])
@@ -134,15 +135,20 @@ func (d *driver) append() {
 	stored := func(err error) {
 		d.l.mu.Lock()
 		defer d.l.mu.Unlock()
-		if err != nil || d.l.interval {
+		if err == nil && d.l.interval {
 			return
 		}
 		for _, r := range refs {
-			d.l.confirmed[r] = true
+			d.l.confirmed[r], d.l.refused[r] = err == nil, err != nil
+		}
+		if err != nil {
+			return
 		}
 		d.l.durable = max(d.l.durable, before)
 	}
-	_ = d.x.put(d.s, body, WaiterFunc(stored), refs...)
+	if err := d.x.put(d.s, body, WaiterFunc(stored), refs...); err != nil {
+		stored(err)
+	}
 }
 
 // ack takes a message in no order, or nearly the oldest one: most messages go
@@ -206,14 +212,20 @@ func (d *driver) meta() {
 	w := WaiterFunc(func(err error) {
 		d.l.mu.Lock()
 		defer d.l.mu.Unlock()
-		if err == nil && !d.l.interval {
+		if err != nil {
+			d.l.keys[key][at] = "refused"
+		} else if !d.l.interval {
 			d.l.certain[key] = max(d.l.certain[key], at)
 		}
 	})
+	var err error
 	if del {
-		_ = d.s.DeleteMeta(key, w)
+		err = d.s.DeleteMeta(key, w)
 	} else {
-		_ = d.s.PutMeta(key, []byte(value), w)
+		err = d.s.PutMeta(key, []byte(value), w)
+	}
+	if err != nil {
+		w(err)
 	}
 }
 
@@ -229,11 +241,15 @@ func (d *driver) sync() {
 	defer d.l.mu.Unlock()
 	d.l.durable = max(d.l.durable, len(before.acked))
 	for k, values := range before.keys {
-		d.l.certain[k] = max(d.l.certain[k], len(values)-1)
+		at := len(values) - 1
+		for d.l.keys[k][at] == "refused" {
+			at--
+		}
+		d.l.certain[k] = max(d.l.certain[k], at)
 	}
 	maps.Copy(d.l.synced, counts)
 	for r := range before.appended {
-		d.l.confirmed[r] = true
+		d.l.confirmed[r] = !d.l.refused[r]
 	}
 }
 
@@ -323,3 +339,5 @@ func restart(x *memIndex, interval time.Duration) *ledger {
 	}
 	return l
 }
+
+func newRand(seed int) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 7)) }

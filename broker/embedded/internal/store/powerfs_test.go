@@ -286,6 +286,10 @@ func (h *powerFile) size() (int64, error) {
 	return int64(len(h.n.data)), nil
 }
 
-func (h *powerFile) allocate(size int64) error { return writeZeros(h, size-int64(len(h.n.data))) }
+func (h *powerFile) allocate(size int64) error {
+	have, _ := h.size()
+	_, err := h.WriteAt(make([]byte, max(0, size-have)), have)
+	return err
+}
 
 func (h *powerFile) Close() error { return nil }
