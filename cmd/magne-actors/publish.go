@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -78,6 +79,10 @@ type target struct {
 // target finds the broker, the queue and the body format for a task.
 func (e *env) target(f *publishFlags, name string) (*target, error) {
 	if f.url != "" {
+		if !plausibleURL(f.url) {
+			return nil, usageError(errors.New("--url is not the URL of a broker"),
+				"write amqp://user:password@host:5672/vhost (amqps:// for TLS) and percent-encode special characters")
+		}
 		c, err := codec.ByName(f.codec)
 		if err != nil {
 			return nil, usageError(err, "--codec says the body format")
@@ -108,6 +113,18 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 	}
 	dialer, err := file.Dialer(nil)
 	return &target{dialer, pool.BrokerQueue(), c, f.timeout}, err
+}
+
+// plausibleURL reports whether s can be meant as the URL of a broker. A path with
+// an @ or a second / is the end of a password that is not percent-encoded: taken
+// for a host and a virtual host it would be shown.
+func plausibleURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Hostname() == "" {
+		return false
+	}
+	path := u.EscapedPath()
+	return !strings.Contains(path, "@") && strings.Count(path, "/") <= 1
 }
 
 // choosePool finds the pool of a queue, or else the one that knows the task.
