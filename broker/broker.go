@@ -29,10 +29,10 @@ type Session interface {
 	// Publish hands p to the broker, persistent and mandatory as p says. It
 	// blocks while the confirm window is full or the broker has blocked the
 	// connection, at most until ctx ends; a non-nil error means that p was not
-	// accepted and done is never called. Otherwise done is called exactly once,
-	// from a goroutine of the session that it must not block: with nil after the
-	// broker's confirm, or with an error that wraps ErrUnroutable, ErrRefused or
-	// ErrUnknown.
+	// accepted and done is never called; it wraps ErrInvalid when p itself is why.
+	// Otherwise done is called exactly once, from a goroutine of the session that
+	// it must not block: with nil after the broker's confirm, or with an error that
+	// wraps ErrUnroutable, ErrRefused or ErrUnknown.
 	Publish(ctx context.Context, p *Publication, done func(error)) error
 
 	// Done is closed when the session is dead; Err then says why (nil after a
@@ -165,8 +165,10 @@ var (
 	ErrStale = errors.New("consumer is gone")
 	// ErrUnroutable: the message reached no queue (basic.return).
 	ErrUnroutable = errors.New("unroutable")
-	// ErrInvalid: the message cannot be sent at all (headers too large or of a
-	// type that AMQP lacks); publishing the same again cannot help.
+	// ErrInvalid: the publication was refused here, and the broker never saw it:
+	// its headers are too large, nested too deeply or of a type that AMQP does not
+	// have, or a short string, such as a key or a property, is longer than 255
+	// bytes. Publishing the same again cannot help.
 	ErrInvalid = errors.New("message cannot be sent")
 	// ErrRefused: the broker answered basic.nack (queue full, alarm, failure).
 	ErrRefused = errors.New("refused by the broker")

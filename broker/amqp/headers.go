@@ -1,7 +1,6 @@
 package amqp
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -16,7 +15,9 @@ const (
 	// maxTableBytes bounds the encoded headers: they must fit one frame, which
 	// RabbitMQ limits to 128 KiB, together with the other properties.
 	maxTableBytes = 96 << 10
-	maxDepth      = 32 // of tables and arrays; also what the receiver accepts
+	// What amqp091-go accepts when it receives; more ends its connection.
+	maxDepth    = 32   // of tables and arrays, below the headers
+	maxElements = 8192 // of one table or array
 )
 
 // fromTable turns a table from the wire, in place, into what the seam promises:
@@ -61,9 +62,19 @@ func toTable(m map[string]any) (amqp091.Table, error) {
 // never too few.
 type encoder struct{ bytes int }
 
+func fits(elements, depth int) error {
+	switch {
+	case depth > maxDepth:
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	case elements > maxElements:
+		return fmt.Errorf("more than %d elements", maxElements)
+	}
+	return nil
+}
+
 func (e *encoder) table(m map[string]any, depth int) (amqp091.Table, error) {
-	if depth > maxDepth {
-		return nil, errors.New("nested too deep")
+	if err := fits(len(m), depth); err != nil {
+		return nil, err
 	}
 	t := make(amqp091.Table, len(m))
 	for k, v := range m {
@@ -81,8 +92,8 @@ func (e *encoder) table(m map[string]any, depth int) (amqp091.Table, error) {
 }
 
 func (e *encoder) array(a []any, depth int) ([]any, error) {
-	if depth > maxDepth {
-		return nil, errors.New("nested too deep")
+	if err := fits(len(a), depth); err != nil {
+		return nil, err
 	}
 	out := make([]any, len(a))
 	for i, v := range a {

@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"context"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -9,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"pgregory.net/rapid"
+
+	"github.com/magne-actors/magne-actors/broker"
 )
 
 func TestToTable(t *testing.T) {
@@ -45,10 +49,54 @@ func TestToTableRefuses(t *testing.T) {
 		"too many bytes":    {"s": strings.Repeat("s", maxTableBytes)},
 		"a table in itself": cycle,
 		"a list in itself":  {"l": list},
+		"a long list":       {"l": make([]any, maxElements+1)},
 	} {
 		if got, err := toTable(m); err == nil {
 			t.Errorf("%s: got %v and no error", name, got)
 		}
+	}
+}
+
+// TestInvalid: what makes a publication impossible to send is ErrInvalid, before
+// anything is dialled or sent; nothing else is.
+func TestInvalid(t *testing.T) {
+	long, nested := strings.Repeat("x", maxShort+1), map[string]any{}
+	for range maxDepth + 1 {
+		nested = map[string]any{"n": nested}
+	}
+	headers := func(v any) broker.Publication {
+		return broker.Publication{Properties: broker.Properties{Headers: map[string]any{"h": v}}}
+	}
+	for name, c := range map[string]struct {
+		p    broker.Publication
+		want string // "" is: not invalid
+	}{
+		"good":              {headers("x"), ""},
+		"large headers":     {headers(strings.Repeat("x", 100<<10)), "bytes are too many, at most 98304"},
+		"nested headers":    {headers(nested), "nested deeper than 32"},
+		"a long list":       {headers(make([]any, maxElements+1)), "more than 8192 elements"},
+		"no such type":      {headers(struct{}{}), "AMQP has no type for a struct {}"},
+		"number too large":  {headers(uint64(math.MaxUint64)), "does not fit 64 bits with a sign"},
+		"long header name":  {broker.Publication{Properties: broker.Properties{Headers: map[string]any{long: 1}}}, "key of 256 bytes"},
+		"long key":          {broker.Publication{RoutingKey: long}, "RoutingKey of 256 bytes"},
+		"long exchange":     {broker.Publication{Exchange: long}, "Exchange of 256 bytes"},
+		"long type":         {broker.Publication{Properties: broker.Properties{Type: long}}, "Type of 256 bytes"},
+		"long message id":   {broker.Publication{Properties: broker.Properties{MessageID: long}}, "MessageID of 256 bytes"},
+		"long content type": {broker.Publication{Properties: broker.Properties{ContentType: long}}, "ContentType of 256 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			s := &session{d: Dialer{URL: "amqp://127.0.0.1:1"}.withDefaults()}
+			s.pub = newPublisher(s)
+			err := s.Publish(ended, &c.p, func(error) { t.Error("done was called") })
+			switch {
+			case err == nil:
+				t.Error("got no error from a session that cannot dial")
+			case errors.Is(err, broker.ErrInvalid) != (c.want != ""), !strings.Contains(err.Error(), c.want):
+				t.Errorf("got %v, want ErrInvalid with %q", err, c.want)
+			}
+		})
 	}
 }
 

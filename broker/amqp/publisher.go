@@ -31,7 +31,7 @@ func newPublisher(s *session) *publisher {
 func (p *publisher) publish(ctx context.Context, m *broker.Publication, done func(error)) error {
 	out, err := toPublishing(m)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", broker.ErrInvalid, err)
 	}
 	l, err := p.open(ctx)
 	if err != nil {
