@@ -1,12 +1,14 @@
 package store
 
 import (
-	"fmt"
 	"time"
 )
 
-// keepBuffer is how large a buffer may stay when its group is written.
-const keepBuffer = 4 << 20
+// How large the buffers of a group may stay when it is written.
+const (
+	keepBuffer  = 4 << 20
+	keepWaiters = 64 << 10
+)
 
 // committer is what only the committer touches, once Open has returned.
 type committer struct {
@@ -16,8 +18,9 @@ type committer struct {
 	synced  int64 // bytes of active known to be on disk
 	clean   bool  // the last thing in active is a mark that says so
 
-	spare   []byte // the buffer of the last group, for the next
-	reserve bool   // it is there to be given up
+	spare   []byte   // the buffer of the last group, for the next
+	waiters []Waiter // as well
+	reserve bool     // it is there to be given up
 	moving  mover
 
 	ackDue, syncDue, probeDue time.Time // zero: not waited for
@@ -138,6 +141,10 @@ func (s *Store) commit(now time.Time, moves []move) error {
 	if 0 < cap(g.buf) && cap(g.buf) <= keepBuffer {
 		s.spare = g.buf[:0]
 	}
+	if 0 < cap(g.waiters) && cap(g.waiters) <= keepWaiters {
+		clear(g.waiters)
+		s.waiters = g.waiters[:0]
+	}
 	return err
 }
 
@@ -172,8 +179,11 @@ func (s *Store) begin(number, salt, base uint32) {
 		number, base = number+1, fileHeader
 		salt = s.segs.need(number, newSalt()).salt
 	}
-	s.next = pending{segment: number, salt: salt, base: base, buf: append(s.spare, make([]byte, markBytes)...)}
-	s.spare = nil
+	s.next = pending{
+		segment: number, salt: salt, base: base,
+		buf: append(s.spare, make([]byte, markBytes)...), waiters: s.waiters,
+	}
+	s.spare, s.waiters = nil, nil
 }
 
 // write brings a group to the disk, first the journal's part. If the error is a
@@ -217,103 +227,6 @@ func (s *Store) writeJournal(g *group, now time.Time) error {
 
 func (s *Store) dirty() bool { return s.synced < s.active.size || s.journal.synced < s.journal.size }
 
-func (s *Store) writeLog(g *group, now time.Time) error {
-	if g.segment != s.active.number {
-		if err := s.withRoom(func() error { return s.roll(g.segment) }, now); err != nil {
-			return err
-		}
-	}
-	s.groups++
-	copy(g.buf, appendMark(nil, g.salt, s.groups, uint32(s.synced)))
-	err := s.withRoom(func() error {
-		_, err := s.active.file.WriteAt(g.buf, int64(g.base))
-		return err
-	}, now)
-	if err != nil {
-		return fmt.Errorf("store: write %s: %w", segmentName(g.segment), err)
-	}
-	s.clean = false
-	s.mu.Lock()
-	s.active.size = int64(g.base) + int64(len(g.buf))
-	s.stats.Groups++
-	s.mu.Unlock()
-	return nil
-}
-
-// sync makes durable what was written.
-func (s *Store) sync() error {
-	s.syncDue = time.Time{}
-	if err := s.syncJournal(); err != nil {
-		return err
-	}
-	if s.synced == s.active.size {
-		return nil
-	}
-	if err := syncFile(s.active.file, segmentName(s.active.number)); err != nil {
-		return err
-	}
-	s.synced = s.active.size
-	s.countSyncs(1)
-	return nil
-}
-
-func (s *Store) syncJournal() error {
-	if s.journal.synced == s.journal.size {
-		return nil
-	}
-	if err := syncFile(s.journal.f, journalName); err != nil {
-		return err
-	}
-	s.journal.synced = s.journal.size
-	s.countSyncs(1)
-	return nil
-}
-
-func (s *Store) countSyncs(n uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Syncs += n
-}
-
-// syncFile hides what kind of error it was: after a failed fsync nobody knows
-// what is on the disk, and no later one would tell, so there is no going on, not
-// even from a full disk.
-func syncFile(f file, name string) error {
-	if err := f.sync(); err != nil {
-		return fmt.Errorf("store: sync %s: %v", name, err) //nolint:errorlint // see above
-	}
-	return nil
-}
-
-// roll closes the active segment and makes the next one. The end is on disk
-// before the new file is in the directory: only the newest segment can be torn.
-func (s *Store) roll(number uint32) error {
-	old := s.active
-	end := appendEnd(nil, old.salt, number)
-	if _, err := old.file.WriteAt(end, old.size); err != nil {
-		return fmt.Errorf("store: write %s: %w", segmentName(old.number), err)
-	}
-	if err := syncFile(old.file, segmentName(old.number)); err != nil {
-		return err
-	}
-	s.synced = old.size
-	s.mu.Lock()
-	next := s.segs.get(number)
-	s.mu.Unlock()
-	f, err := createFile(s.opts.fs, s.opts.Dir, segmentName(number), header{kind: kindSegment, number: number, salt: next.salt})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old.size += int64(len(end))
-	next.file, next.size = f, fileHeader
-	s.stats.Syncs += 2
-	s.segs.list[0].stuck = false
-	s.active, s.synced = next, fileHeader
-	return nil
-}
-
 // settle tells everybody what became of a group that was written, or failed.
 func (s *Store) settle(g *group, err error) {
 	for _, w := range g.waiters {
@@ -345,76 +258,4 @@ func (s *Store) fail(err error) {
 		s.opts.OnChange(err)
 	}
 	s.settle(g, err)
-}
-
-// finish writes the rest, and that it was written: no later damage can then be
-// taken for an interrupted write.
-func (s *Store) finish() error {
-	now := time.Now()
-	for {
-		if err := s.commit(now, nil); err != nil {
-			return err
-		}
-		if s.stalled {
-			return ErrFull
-		}
-		if !s.pendingAnything() {
-			break
-		}
-	}
-	if err := s.sync(); err != nil {
-		return err
-	}
-	if s.journal.clean && s.clean {
-		return nil
-	}
-	if err := s.writeCleanMarks(); err != nil && !isFull(err) {
-		return err
-	}
-	return s.sync()
-}
-
-func (s *Store) pendingAnything() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.next.urgent() || s.next.lazy()
-}
-
-func (s *Store) writeCleanMarks() error {
-	if !s.journal.clean {
-		if err := s.journal.write(nil); err != nil {
-			return err
-		}
-	}
-	if s.clean {
-		return nil
-	}
-	mark := appendMark(nil, s.active.salt, s.groups+1, uint32(s.active.size))
-	if _, err := s.active.file.WriteAt(mark, s.active.size); err != nil {
-		return fmt.Errorf("store: write %s: %w", segmentName(s.active.number), err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.active.size += int64(len(mark))
-	return nil
-}
-
-// closeFiles ends reading too. Whoever reads at the moment may finish.
-func (s *Store) closeFiles() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = ErrClosed
-	}
-	for _, seg := range s.segs.list {
-		seg.gone = true
-		if seg.file != nil && seg.readers == 0 {
-			seg.file.Close()
-		}
-	}
-	s.segs.list = nil
-	if s.journal.f != nil {
-		s.journal.f.Close()
-	}
-	s.lock.Close()
 }

@@ -196,7 +196,7 @@ func TestBitFlips(t *testing.T) {
 	fill(t, dir)
 	_, clean := open(t, Options{Dir: dir, SegmentBytes: MinSegmentBytes})
 	fs := load(t, dir)
-	every := rounds("MAGNE_STORE_FLIP_EVERY", 13)
+	every := rounds("MAGNE_STORE_FLIP_EVERY", 211)
 	for name, b := range fs {
 		for bit := 0; bit < 8*len(b); bit += every {
 			flip(t, fs, name, bit, clean)

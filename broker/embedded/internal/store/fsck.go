@@ -113,16 +113,13 @@ func (c *checker) journal(l layout) error {
 		return c.emptyJournal()
 	}
 	defer f.Close()
-	w.record = func(kind byte, p []byte, off int64) error {
+	w.record = func(kind byte, p []byte, _ int64) error {
 		switch kind {
 		case recPut:
 			key, _ := parsePut(p)
 			c.keys[key] = struct{}{}
 		case recDelete:
 			delete(c.keys, string(p))
-		case recMark, recLost:
-		default:
-			c.problem(Problem{File: journalName, Offset: off, Reason: fmt.Sprintf("record of kind %d does not belong here", kind)})
 		}
 		return nil
 	}
@@ -144,12 +141,7 @@ func (c *checker) segment(n uint32, newest bool) error {
 	}
 	defer f.Close()
 	c.report.Segments++
-	w.record = func(kind byte, p []byte, off int64) error {
-		if !c.record(kind, p) {
-			c.problem(Problem{File: name, Offset: off, Reason: fmt.Sprintf("record of kind %d does not belong here", kind)})
-		}
-		return nil
-	}
+	w.record = func(kind byte, p []byte, _ int64) error { return c.record(kind, p) }
 	if _, err := w.walk(); err != nil {
 		return err
 	}
@@ -186,7 +178,7 @@ func (c *checker) open(name string, kind uint16, n uint32, newest bool) (*walker
 		f.Close()
 		return nil, nil, err
 	}
-	w := &walker{scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader}, newest: newest}
+	w := &walker{scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader}, kind: kind, newest: newest}
 	w.damage = func(d damage) error {
 		p := Problem{File: name, Offset: d.from, Bytes: d.to - d.from, Reason: d.reason}
 		if d.torn {
@@ -202,12 +194,12 @@ func (c *checker) open(name string, kind uint16, n uint32, newest bool) (*walker
 	return w, f, nil
 }
 
-func (c *checker) record(kind byte, p []byte) bool {
+func (c *checker) record(kind byte, p []byte) error {
 	switch kind {
 	case recMessage, recCopy:
 		raw, err := parseMessage(kind, p)
 		if err != nil {
-			return false
+			return err // not possible: the scanner has checked it
 		}
 		c.report.Messages++
 		for b := raw.refs; len(b) > 0; b = b[refSize(kind):] {
@@ -217,11 +209,8 @@ func (c *checker) record(kind byte, p []byte) bool {
 		for ; len(p) > 0; p = p[runBytes:] {
 			c.acked(parseRef(p), le.Uint64(p[refBytes:]))
 		}
-	case recMark, recCounts, recEnd, recLost:
-	default:
-		return false
 	}
-	return true
+	return nil
 }
 
 // acked goes through the shorter one: a range may be longer than all there is.

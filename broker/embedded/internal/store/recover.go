@@ -227,9 +227,9 @@ func (s *Store) replayJournal(exists bool) ([]cut, error) {
 		return nil, err
 	}
 	j.f, j.header = f, h
-	r := replay{file: journalName, f: f, mark: markState{}}
+	r := replay{file: journalName, f: f, mark: markState{end: -1}}
 	w := walker{
-		scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader}, newest: true,
+		scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader}, kind: kindMeta, newest: true,
 		record: func(kind byte, p []byte, off int64) error { return r.journal(j, kind, p, off) }, damage: r.damage,
 	}
 	if j.size, err = w.walk(); err != nil {
@@ -291,7 +291,7 @@ func (s *Store) replaySegment(r *replay, n uint32, newest bool) error {
 	seg.file = f
 	r.file, r.seg, r.f, r.mark.end = name, seg, f, -1
 	w := walker{
-		scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader, buf: r.buf}, newest: newest,
+		scanner: scanner{f: f, size: size, salt: h.salt, off: fileHeader, buf: r.buf}, kind: kindSegment, newest: newest,
 		record: r.segment, damage: r.damage,
 	}
 	if seg.size, err = w.walk(); err != nil {

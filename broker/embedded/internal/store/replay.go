@@ -57,9 +57,6 @@ func (r *replay) journal(j *journal, kind byte, p []byte, off int64) error {
 		j.set(key, append([]byte{}, value...))
 	case recDelete:
 		j.set(string(p), nil)
-	case recLost:
-	default:
-		return r.damage(damage{from: off, reason: "record does not belong in the journal"})
 	}
 	return nil
 }
@@ -84,9 +81,6 @@ func (r *replay) segment(kind byte, p []byte, off int64) error {
 			first := parseRef(p)
 			r.index.Acked(first.Queue, first.Seq, le.Uint64(p[refBytes:]))
 		}
-	case recEnd, recLost:
-	default:
-		return r.damage(damage{from: off, reason: "record does not belong in a segment"})
 	}
 	return nil
 }

@@ -136,8 +136,9 @@ type damage struct {
 // walker reads a whole file.
 type walker struct {
 	scanner
-	newest bool // it may end in an interrupted write
-	ended  bool // set by walk: it has its end record
+	kind   uint16 // of file
+	newest bool   // it may end in an interrupted write
+	ended  bool   // set by walk: it has its end record
 
 	record func(kind byte, payload []byte, off int64) error
 	damage func(damage) error // nil to go on behind it
@@ -147,7 +148,7 @@ type walker struct {
 func (w *walker) walk() (int64, error) {
 	for {
 		off := w.off
-		kind, payload, err := w.next()
+		kind, payload, err := w.nextOwn()
 		bad, isBad := errors.AsType[*badRecord](err)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -171,6 +172,29 @@ func (w *walker) walk() (int64, error) {
 		if err := w.record(kind, payload, off); err != nil {
 			return off, err
 		}
+	}
+}
+
+// nextOwn is next for records that may be in such a file. Another one is only
+// there if a program with an error wrote it.
+func (w *walker) nextOwn() (byte, []byte, error) {
+	off := w.off
+	kind, payload, err := w.next()
+	if err == nil && !belongs(w.kind, kind) {
+		w.off = off
+		err = &badRecord{fmt.Errorf("record of kind %d does not belong here", kind)}
+	}
+	return kind, payload, err
+}
+
+func belongs(file uint16, record byte) bool {
+	switch record {
+	case recMark, recLost:
+		return true
+	case recPut, recDelete:
+		return file == kindMeta
+	default:
+		return file == kindSegment
 	}
 }
 
