@@ -301,14 +301,14 @@ func interruptible(ctx context.Context, messages iter.Seq2[*task.Message, error]
 	return func(yield func(*task.Message, error) bool) {
 		read := make(chan next)
 		go func() {
-			defer close(read)
 			for m, err := range messages {
 				select {
 				case read <- next{m, err}:
 				case <-ctx.Done():
-					return
+					return // without a close, which would say that these were all
 				}
 			}
+			close(read)
 		}()
 		for {
 			select {

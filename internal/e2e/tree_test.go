@@ -71,13 +71,16 @@ func TestSocket(t *testing.T) {
 // TestGaveUp: a root supervisor that gives up ends the process with 70.
 func TestGaveUp(t *testing.T) {
 	r, queue := begin(t)
-	s := setup{url: r.url, env: []string{"MAGNE_CONTROL_SOCKET=/proc/magne/magne.sock"}, // nobody can make that
+	if _, err := os.Stat("/proc/self"); err != nil {
+		t.Skip("needs a directory that is there and takes no socket")
+	}
+	s := setup{url: r.url, env: []string{"MAGNE_CONTROL_SOCKET=/proc/magne.sock"},
 		pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue)}
 	a := launch(t, s)
 	if code := a.wait(); code != 70 {
 		t.Errorf("exit code: got %d, want 70", code)
 	}
-	if !strings.Contains(a.stderr.String(), "/proc/magne") {
+	if !strings.Contains(a.stderr.String(), "/proc/magne.sock") {
 		t.Errorf("stderr does not say why: %s", a.stderr.tail())
 	}
 }
