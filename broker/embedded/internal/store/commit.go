@@ -1,8 +1,6 @@
 package store
 
-import (
-	"time"
-)
+import "time"
 
 // How large the buffers of a group may stay when it is written.
 const (
@@ -98,8 +96,12 @@ func (s *Store) due(now time.Time) (at time.Time, ok bool) {
 	if lazy && s.ackDue.IsZero() {
 		s.ackDue = now.Add(AckDelay)
 	}
-	for _, t := range []time.Time{s.ackDue, s.syncDue, s.probeDue} {
-		if !t.IsZero() && !(s.stalled && t.Equal(s.ackDue)) && (at.IsZero() || t.Before(at)) {
+	times := []time.Time{s.syncDue, s.probeDue, s.ackDue}
+	if s.stalled {
+		times = times[:2]
+	}
+	for _, t := range times {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
 	}
@@ -128,7 +130,7 @@ func (s *Store) commit(now time.Time, moves []move) error {
 	s.ackDue = time.Time{}
 	err := s.write(g, now)
 	if isFull(err) {
-		if terr := s.active.file.Truncate(s.active.size); terr == nil {
+		if err = s.takeBack(); err == nil {
 			s.abandon(g)
 			return nil
 		}
@@ -208,8 +210,8 @@ func (s *Store) write(g *group, now time.Time) error {
 	return nil
 }
 
-// writeJournal settles what it writes, unless that is left to a sync that is due
-// anyway: from here on only the log can fail for want of space.
+// writeJournal also settles what it writes: from here on only the log can fail
+// for want of space.
 func (s *Store) writeJournal(g *group, now time.Time) error {
 	if err := s.withRoom(func() error { return s.journal.write(g.journal) }, now); err != nil {
 		return err

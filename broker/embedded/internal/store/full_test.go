@@ -109,16 +109,35 @@ func TestFullAndPowerLoss(t *testing.T) {
 		l := newLedger()
 		s, x := open(t, Options{Dir: "d", SegmentBytes: 8 << 10, ReserveBytes: 4 << 10, fs: disk})
 		d := &driver{s: s, x: x, l: l, rng: newRand(seed)}
-		for range 600 {
-			d.step()
-		}
-		if len(l.confirmed) == 0 {
-			t.Fatal("nothing fit on the disk")
-		}
-		promised := l.clone()
+		var promised *ledger
+		var after *powerFS
+		rng := newRand(seed + 1000)
+		at := rng.IntN(200)
 		disk.mu.Lock()
-		after := disk.afterLoss(d.rng)
+		disk.onOp = func(Op) {
+			s.mu.Lock()
+			full := s.full
+			s.mu.Unlock()
+			if !full {
+				return
+			}
+			if at--; at == 0 {
+				promised, after = l.clone(), disk.afterLoss(rng)
+			}
+		}
 		disk.mu.Unlock()
+		lost := func() bool {
+			disk.mu.Lock()
+			defer disk.mu.Unlock()
+			return after != nil
+		}
+		for !lost() && d.seq < 10_000 {
+			d.step()
+			d.sync()
+		}
+		if promised == nil {
+			t.Fatal("the disk did not fill up")
+		}
 		_, x = open(t, Options{Dir: "d", SegmentBytes: 8 << 10, ReserveBytes: 1, fs: after})
 		if err := promised.check(x); err != nil {
 			t.Errorf("seed %d: %v", seed, err)

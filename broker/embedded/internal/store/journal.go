@@ -45,7 +45,8 @@ type journal struct {
 	liveBytes int64
 }
 
-// write appends a group. If it fails, the file is as before.
+// write appends a group. If it fails for want of space, the file is as before,
+// on disk too.
 func (j *journal) write(ops []metaOp) error {
 	buf := appendMark(nil, j.header.salt, j.groups+1, uint32(j.synced))
 	for _, op := range ops {
@@ -56,8 +57,8 @@ func (j *journal) write(ops []metaOp) error {
 		}
 	}
 	if _, err := j.f.WriteAt(buf, j.size); err != nil {
-		if terr := j.f.Truncate(j.size); terr != nil {
-			return fmt.Errorf("store: truncate the journal after %w: %v", terr, err) //nolint:errorlint // the first is why there is no going on
+		if err := j.takeBack(); err != nil {
+			return err
 		}
 		return fmt.Errorf("store: write the journal: %w", err)
 	}
@@ -67,6 +68,17 @@ func (j *journal) write(ops []metaOp) error {
 	for _, op := range ops {
 		j.set(op.key, op.value)
 	}
+	return nil
+}
+
+func (j *journal) takeBack() error {
+	if err := j.f.Truncate(j.size); err != nil {
+		return fmt.Errorf("store: truncate the journal: %v", err) //nolint:errorlint // no going on, see syncFile
+	}
+	if err := syncFile(j.f, journalName); err != nil {
+		return err
+	}
+	j.synced = j.size
 	return nil
 }
 

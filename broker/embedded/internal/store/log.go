@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
+// writeLog writes the log's part of a group, which was encoded for its place.
 func (s *Store) writeLog(g *group, now time.Time) error {
 	if g.segment != s.active.number {
 		if err := s.withRoom(func() error { return s.roll(g.segment) }, now); err != nil {
@@ -25,6 +26,20 @@ func (s *Store) writeLog(g *group, now time.Time) error {
 	s.active.size = int64(g.base) + int64(len(g.buf))
 	s.stats.Groups++
 	s.mu.Unlock()
+	return nil
+}
+
+// takeBack removes what a write that failed has left in the active segment. It is
+// on disk before the messages are refused: power loss does not bring them back.
+func (s *Store) takeBack() error {
+	if err := s.active.file.Truncate(s.active.size); err != nil {
+		return fmt.Errorf("store: truncate %s: %w", segmentName(s.active.number), err)
+	}
+	if err := syncFile(s.active.file, segmentName(s.active.number)); err != nil {
+		return err
+	}
+	s.synced = s.active.size
+	s.countSyncs(1)
 	return nil
 }
 

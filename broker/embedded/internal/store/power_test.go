@@ -51,6 +51,7 @@ func (l *ledger) clone() *ledger {
 	c := newLedger()
 	maps.Copy(c.appended, l.appended)
 	maps.Copy(c.confirmed, l.confirmed)
+	maps.Copy(c.refused, l.refused)
 	maps.Copy(c.synced, l.synced)
 	c.acked, c.durable = slices.Clone(l.acked), l.durable
 	for k, v := range l.keys {
@@ -79,6 +80,9 @@ func (l *ledger) check(x *memIndex) error {
 	for r, e := range x.live {
 		if body, ok := l.appended[r]; !ok || body != e.body {
 			return fmt.Errorf("%v has body %.20q, want %.20q", r, e.body, body)
+		}
+		if l.refused[r] {
+			return fmt.Errorf("%v was refused and is there", r)
 		}
 	}
 	for k, values := range l.keys {

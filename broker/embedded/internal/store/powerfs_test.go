@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -90,9 +91,7 @@ func (f *powerFS) afterLoss(rng *rand.Rand) *powerFS {
 			after.names[op.name] = node(op.node)
 		}
 	}
-	for name, n := range after.names {
-		after.durable[name] = n
-	}
+	maps.Copy(after.durable, after.names)
 	return after
 }
 

@@ -62,7 +62,7 @@ func (m *Record) read(seg *segment, loc Loc, size int64) error {
 	if left < recHeader || off < fileHeader {
 		return corrupt(seg.number, off, "no record begins here")
 	}
-	m.grow(min(max(readAhead, int64(cap(m.buf))), left))
+	m.grow(min(readAhead, left))
 	if _, err := seg.file.ReadAt(m.buf, off); err != nil {
 		return fmt.Errorf("store: read %s: %w", loc, err)
 	}
