@@ -98,6 +98,13 @@ type Properties struct {
 	Headers                          map[string]any // AMQP field table; values as amqp091-go decodes them
 }
 
+// HeaderDropped is the only header of a [Delivery] whose own headers the client
+// cannot take: tables nested deeper than 32, more than 8192 elements in a table or
+// list, or what is no table at all. Its value says which. The rest of the message
+// is as it was sent, and the broker has it whole. Anybody can send a header of
+// this name: it is no proof.
+const HeaderDropped = "x-magne-headers"
+
 // Delivery is one message that the broker has handed to a consumer. It is not
 // changed after it was received.
 type Delivery struct {

@@ -79,9 +79,8 @@ func (d Dialer) validate() error {
 	check(d.WriteTimeout > 0, "WriteTimeout must be positive")
 	check(d.ChannelSpan > 0, "ChannelSpan must be positive")
 	check(d.PublishWindow > 0, "PublishWindow must be positive")
-	if _, err := amqp091.ParseURI(d.URL); err != nil {
-		// The parser's text quotes the URL, password and all.
-		check(false, "the broker URL is not valid: it must look like amqp://user:password@host:5672/vhost, special characters percent-encoded")
+	if _, err := parse(d.URL); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -116,11 +115,11 @@ var errSilence = errors.New("the broker closed the connection during the login (
 
 // where names the broker without user and password.
 func (d Dialer) where() string {
-	u, err := amqp091.ParseURI(d.URL)
+	u, err := parse(d.URL)
 	if err != nil {
 		return "the broker"
 	}
-	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) + " vhost " + strconv.Quote(u.Vhost)
+	return u.address() + " vhost " + strconv.Quote(u.Vhost)
 }
 
 // link is one connection and the socket below it.
@@ -135,20 +134,23 @@ type link struct {
 func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	u, err := parse(d.URL)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		wire    *coalescer
 		release func() bool
 	)
 	config := amqp091.Config{
-		Heartbeat:       d.Heartbeat,
-		TLSClientConfig: d.TLS.Clone(), // the library sets the server name in it
+		Heartbeat: d.Heartbeat,
 		// A table of our own for every dial: the library writes to it.
 		Properties: amqp091.Table{
 			"product":         "magne-actors",
 			"connection_name": d.ConnectionName + " " + role,
 		},
-		Dial: func(network, addr string) (net.Conn, error) {
-			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		Dial: func(network, _ string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, u.address())
 			if err != nil {
 				return nil, err
 			}
@@ -156,10 +158,10 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 			// The library has no context: what ends its handshake is the end of
 			// the socket.
 			release = context.AfterFunc(ctx, wire.abort)
-			return wire, nil
+			return d.secure(ctx, wire, u)
 		},
 	}
-	conn, err := amqp091.DialConfig(d.URL, config)
+	conn, err := amqp091.DialConfig(u.plain, config)
 	if release != nil && !release() && err == nil {
 		err = context.Cause(ctx)
 	}

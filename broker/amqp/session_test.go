@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/internal/testenv"
@@ -220,5 +222,63 @@ func TestPeerVanishes(t *testing.T) {
 	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOddHeaders publishes with another client what RabbitMQ takes and amqp091-go
+// does not. It must neither end the session nor hold up what comes behind it.
+func TestOddHeaders(t *testing.T) {
+	s := dial(t, amqp.Dialer{URL: testenv.RabbitMQ(t)})
+	q := broker.Queue{Name: testenv.Name(t)}
+	c := consume(t, s, q, 10)
+	var deep any = "x"
+	for range 40 {
+		deep = amqp091.Table{"a": deep}
+	}
+	for _, h := range []struct {
+		headers amqp091.Table
+		want    any // of the marker
+	}{
+		{amqp091.Table{"h": deep}, "dropped: nested deeper than 32"},
+		{amqp091.Table{"h": make([]any, 8193)}, "dropped: more than 8192 elements"},
+		{amqp091.Table{"h": "x"}, nil},
+	} {
+		publishRaw(t, testenv.RabbitMQ(t), q.Name, amqp091.Publishing{
+			Headers: h.headers, ContentType: "text/plain", MessageId: "id", Priority: 3, Body: []byte("body"),
+		})
+		got := receive(t, c)
+		if got.Headers[broker.HeaderDropped] != h.want || len(got.Headers) != 1 {
+			t.Errorf("got the headers %v, want %v", got.Headers, h.want)
+		}
+		if got.ContentType != "text/plain" || got.MessageID != "id" || got.Priority != 3 || string(got.Body) != "body" {
+			t.Errorf("the rest of the message is different: %+v", got)
+		}
+		if err := c.Settle(got.Tag, broker.Ack); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Err(); err != nil {
+		t.Errorf("the session has died: %v", err)
+	}
+}
+
+// publishRaw publishes with the library itself, which checks nothing.
+func publishRaw(t *testing.T, url, queue string, p amqp091.Publishing) {
+	t.Helper()
+	conn, err := amqp091.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	confirm, err := ch.PublishWithDeferredConfirm("", queue, true, false, p)
+	if err != nil || !confirm.Wait() {
+		t.Fatalf("the broker does not take it: %v", err)
 	}
 }

@@ -15,8 +15,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
@@ -61,7 +64,7 @@ func selfSigned(t *testing.T, dir string) (pool *x509.CertPool) {
 	return pool
 }
 
-// TestTLS runs bodies and many small frames through amqps.
+// TestTLS runs bodies, many small frames and odd headers through amqps.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	pool := selfSigned(t, dir)
@@ -71,7 +74,7 @@ func TestTLS(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	testenv.Private(t, testenv.Options{Config: fmt.Sprintf(
+	n := testenv.Private(t, testenv.Options{Config: fmt.Sprintf(
 		"listeners.ssl.1 = %s\nssl_options.certfile = %s/cert.pem\nssl_options.keyfile = %s/key.pem\nssl_options.cacertfile = %s/cert.pem\n",
 		addr, dir, dir, dir)})
 	d := amqp.Dialer{URL: "amqps://guest:guest@" + addr + "/"}
@@ -95,6 +98,38 @@ func TestTLS(t *testing.T) {
 			}
 			if err := c.Settle(got.Tag, broker.Ack); err != nil {
 				t.Fatal(err)
+			}
+		}
+	}
+	publishRaw(t, n.URL, q.Name, amqp091.Publishing{Headers: amqp091.Table{"h": make([]any, 8193)}})
+	if got := receive(t, c); got.Headers[broker.HeaderDropped] == nil {
+		t.Errorf("got the headers %v, want the marker", got.Headers)
+	}
+	dialByQuery(t, d.URL, dir)
+}
+
+// dialByQuery dials with what the query of the URL says about TLS.
+func dialByQuery(t *testing.T, url, dir string) {
+	t.Helper()
+	authority, client := "?cacertfile="+dir+"/cert.pem", "&certfile="+dir+"/cert.pem&keyfile="+dir+"/key.pem"
+	for query, want := range map[string]string{ // part of the error
+		authority:          "",
+		authority + client: "",
+		authority + "&server_name_indication=127.0.0.2": "127.0.0.2",
+		"?cacertfile=" + dir + "/none.pem":              "no such file",
+		"?cacertfile=" + dir + "/key.pem":               "no certificate in " + dir + "/key.pem",
+		authority + "&certfile=none&keyfile=none":       "client certificate: open none: no such file",
+	} {
+		s, err := amqp.Dialer{URL: url + query}.Dial(t.Context())
+		switch {
+		case err == nil && want != "":
+			t.Errorf("%s: got no error", query)
+		case err != nil && (want == "" || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: got %v, want %q", query, err, want)
+		}
+		if err == nil {
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
 			}
 		}
 	}
