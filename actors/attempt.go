@@ -35,6 +35,9 @@ func (p *pool) attempt(f *flight) verdict {
 		err := fmt.Errorf("the body has %d bytes, the pool takes %d (max_body)", len(d.Body), p.MaxBody)
 		return undecodable(n, reasonOversize, err)
 	}
+	if why, ok := d.Headers[broker.HeaderDropped]; ok {
+		return undecodable(n, reasonDecode, fmt.Errorf("the headers could not be read: %v", why))
+	}
 	m, err := p.Codec.Decode(&task.Raw{
 		MessageID: d.MessageID, Type: d.Type, ContentType: d.ContentType, Headers: d.Headers, Body: d.Body,
 	})
@@ -131,7 +134,7 @@ func copyOf(d *broker.Delivery) *broker.Publication {
 	}
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch strings.ToLower(k) {
-		case "x-death", "x-delivery-count", "cc", "bcc":
+		case "x-death", "x-delivery-count", "cc", "bcc", broker.HeaderDropped:
 			return true
 		}
 		return strings.HasPrefix(k, "x-first-death-") || strings.HasPrefix(k, "x-last-death-")
