@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/broker"
@@ -29,7 +28,7 @@ func runActors(ctx context.Context, j *job, m *meter) error {
 		Pools: []actors.Pool{{
 			Queue: sc.queue(j.Queue), Codec: sc.codec, Mux: sc.mux(j, m),
 			Workers: j.Workers, Slots: (j.High + j.Workers - 1) / j.Workers,
-			High: j.High, Low: j.Low, Timeout: time.Minute,
+			High: j.High, Low: j.Low, Timeout: sc.timeout,
 		}},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -82,17 +82,29 @@ func runJob(in io.Reader, enc *json.Encoder) (*sample, error) {
 	}
 }
 
+// stalled is how long nothing may be settled: the raw loop on one channel makes
+// RabbitMQ pause for half a minute.
+const stalled = 3 * time.Minute
+
 // follow reports progress until the system has ended.
 func follow(m *meter, done <-chan error, enc *json.Encoder) error {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
+	settled, since := int64(0), time.Now()
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			if err := enc.Encode(event{Settled: m.settled.Load()}); err != nil {
+			now := m.settled.Load()
+			if err := enc.Encode(event{Settled: now}); err != nil {
 				return err
+			}
+			if now != settled {
+				settled, since = now, time.Now()
+			}
+			if time.Since(since) > stalled {
+				return fmt.Errorf("nothing was settled for %v, after %d of %d messages", stalled, now, m.n)
 			}
 		}
 	}

@@ -40,7 +40,12 @@ func one(ctx context.Context, o *options, r *rig, p *progress, system, title str
 	if err := r.declare(q); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.finish(q)) }()
+	defer func() {
+		// That a run which has failed leaves messages is no news.
+		if left := r.finish(q); err == nil || !errors.Is(left, errLeft) {
+			err = errors.Join(err, left)
+		}
+	}()
 	p.say("%s: publishing", title)
 	publishing := func(n int64) { p.count(title+": published", n, int64(o.n)) }
 	if err := r.fill(ctx, o.scenario, q, o.n, publishing); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/magne-actors/magne-actors/task/builtin"
 )
 
-// ackEvery is how many deliveries the raw noop loop acks with one frame.
+// ackEvery is how many deliveries the raw noop loop acks with one frame, where
+// the prefetch allows it.
 const ackEvery = 50
 
 // rawLoop is a consumer as people write it: one connection, one channel.
@@ -69,7 +70,7 @@ func rawNoop(_ context.Context, j *job, m *meter) error {
 	if err != nil {
 		return err
 	}
-	unacked := 0
+	unacked, batch := 0, min(ackEvery, j.High)
 	for i := range j.N {
 		d, err := r.next()
 		if err != nil {
@@ -77,7 +78,7 @@ func rawNoop(_ context.Context, j *job, m *meter) error {
 		}
 		unacked++
 		m.inFlight.add(1)
-		if unacked < ackEvery && i < j.N-1 {
+		if unacked < batch && i < j.N-1 {
 			continue
 		}
 		if err := d.Ack(true); err != nil {

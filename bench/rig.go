@@ -72,8 +72,14 @@ func (r *rig) with(f func(*amqp091.Channel) error) error {
 	return ch.Close()
 }
 
-// declare creates q; the system creates what else belongs to it.
+// declare creates q and the queue of its dead letters, as they are there when a
+// worker starts in real life: that a new quorum queue elects a leader is not to be
+// measured.
 func (r *rig) declare(q broker.Queue) error {
+	return errors.Join(r.declareOne(*q.Dead), r.declareOne(q))
+}
+
+func (r *rig) declareOne(q broker.Queue) error {
 	return r.with(func(ch *amqp091.Channel) error {
 		if _, err := ch.QueueDeclare(q.Name, q.Durable, false, false, false, amqp091.Table(q.Args)); err != nil {
 			return err
@@ -156,7 +162,11 @@ func (r *rig) cpu() (*float64, error) {
 	return &seconds, err
 }
 
-// finish removes q with its dead letters. The error says what was left in them.
+// errLeft: a run has not consumed everything, or has dead-lettered something.
+var errLeft = errors.New("messages are left")
+
+// finish removes q with its dead letters. The error wraps errLeft when there was
+// something in them.
 func (r *rig) finish(q broker.Queue) error {
 	var errs []error
 	for _, name := range []string{q.Name, q.Dead.Name} {
@@ -164,7 +174,7 @@ func (r *rig) finish(q broker.Queue) error {
 		if err != nil {
 			errs = append(errs, err)
 		} else if left > 0 {
-			errs = append(errs, fmt.Errorf("%d messages are left in queue %s", left, name))
+			errs = append(errs, fmt.Errorf("%w: %d in queue %s", errLeft, left, name))
 		}
 	}
 	if q.Exchange != "" {

@@ -25,6 +25,7 @@ type scenario struct {
 	queue   func(name string) broker.Queue
 	codec   task.Codec
 	message func(i int) *task.Message
+	timeout time.Duration // of a task; 0, the default of magne.yaml, is none
 
 	// mux has the handlers for magne-actors; raw is the loop without it.
 	mux func(j *job, m *meter) *task.Mux
@@ -46,7 +47,7 @@ func scenarios() []*scenario {
 		{
 			name: "latency", about: "magne's mix in magne's format: 1 % of the tasks take 10 s, 29 % 5 s, 20 % 3 s, 50 % 1 s",
 			n: 10_000, smoke: 200, runs: 1, high: func(n int) int { return n },
-			queue: amqp.MagneQueue, codec: codec.Magne{}, message: latencyMessage,
+			queue: amqp.MagneQueue, codec: codec.Magne{}, message: latencyMessage, timeout: time.Minute,
 			mux: latencyMux, raw: rawLatency, ideal: idealLatency,
 		},
 	}
