@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -12,6 +14,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen && runtime.GOMAXPROCS(0) < 4 {
+		_ = flag.Set("test.parallel", "4") // the tests wait for others most of the time
+	}
 	code := testenv.Main(m).Run()
 	if binary.dir != "" {
 		if err := os.RemoveAll(binary.dir); err != nil {

@@ -227,3 +227,22 @@ func malformed(t *testing.T, a *app, r *rabbit, e *endpoint, queue, codec, pool 
 		return n.LastError == "" && number(n.Restarts) == 0 && n.State == "consuming"
 	})
 }
+
+// TestLargeHeaders: headers that leave no room for ours must not keep a bad
+// message from the dead-letter queue, nor a failed one from its next attempt.
+func TestLargeHeaders(t *testing.T) {
+	r, queue := begin(t)
+	a := start(t, setup{url: r.url, pools: "p:\n  queue: " + queue + "\n  retry: {max_attempts: 2, initial: 20ms}\n  tasks: {boom: {builtin: fail}}\n"})
+	large := amqp091.Table{"blob": strings.Repeat("h", 120<<10)}
+	r.publish(queue, amqp091.Publishing{MessageId: "bad", Headers: large, Body: []byte("x")})
+	r.publish(queue, amqp091.Publishing{MessageId: "fails", Headers: large, Body: []byte(`{"task":"boom"}`)})
+	reasons := map[string]any{}
+	for _, d := range r.take(dead(queue), 2) {
+		reasons[d.MessageId] = d.Headers["x-reason"]
+	}
+	if reasons["bad"] != "decode" || reasons["fails"] != "max_attempts" {
+		t.Errorf("reasons: %v", reasons)
+	}
+	a.empty("p")
+	a.stop()
+}

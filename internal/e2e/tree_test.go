@@ -74,8 +74,10 @@ func TestGaveUp(t *testing.T) {
 	if _, err := os.Stat("/proc/self"); err != nil {
 		t.Skip("needs a directory that is there and takes no socket")
 	}
-	s := setup{url: r.url, env: []string{"MAGNE_CONTROL_SOCKET=/proc/magne.sock"},
-		pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue)}
+	s := setup{
+		url: r.url, env: []string{"MAGNE_CONTROL_SOCKET=/proc/magne.sock"},
+		pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue),
+	}
 	a := launch(t, s)
 	if code := a.wait(); code != 70 {
 		t.Errorf("exit code: got %d, want 70", code)
