@@ -54,6 +54,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchAppend(b *testing.B, o Options, size int) {
+	b.Helper()
 	o.Dir = b.TempDir()
 	s, _ := open(b, o)
 	m, w := benchRecord(), make(window, size)

@@ -14,7 +14,7 @@ var (
 	ErrTooBig  = errors.New("store: record is too big")
 )
 
-// LockedError: another process uses the directory.
+// LockedError says that another process uses the directory.
 type LockedError struct {
 	Dir string
 	PID int // 0 if unknown
@@ -28,7 +28,7 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("store: %s is in use by process %d", e.Dir, e.PID)
 }
 
-// VersionError: the directory was written by another version of this program.
+// VersionError says that the directory was written by another version of this program.
 type VersionError struct {
 	File      string
 	Got, Want int
@@ -39,7 +39,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("store: %s has format version %d, this program reads %d", e.File, e.Got, e.Want)
 }
 
-// CorruptError: something that was once on disk cannot be read.
+// CorruptError says that something that was once on disk cannot be read.
 type CorruptError struct {
 	File    string // name in the directory
 	Segment uint32 // 0 in the journal

@@ -50,6 +50,7 @@ func fillDisk(t *testing.T, s *Store, x *memIndex) map[Ref]bool {
 // fullDisk does what a broker does with a full disk, on any that has room for a
 // few hundred messages: fills it, drains it, uses it again, opens it again.
 func fullDisk(t *testing.T, o Options) {
+	t.Helper()
 	told := changes(&o)
 	s, x := open(t, o)
 	confirmed := fillDisk(t, s, x)
@@ -182,6 +183,7 @@ func TestNothingFits(t *testing.T) {
 		}
 		x.ack(s, Ref{1, 10})
 		x.ack(s, Ref{1, 3})
+		x.redeliver(s, Ref{1, 4})
 		if err := s.DeleteMeta("a", w); err != nil {
 			t.Fatal(err)
 		}

@@ -156,7 +156,7 @@ func createFile(fs fsys, dir, name string, h header) (file, error) {
 	if _, err := f.WriteAt(h.append(nil), 0); err != nil {
 		f.Close()
 		if rerr := fs.remove(path); rerr != nil {
-			return nil, fmt.Errorf("store: remove %s after %v: %w", name, err, rerr)
+			return nil, fmt.Errorf("store: remove %s after %w: %w", name, err, rerr)
 		}
 		return nil, fmt.Errorf("store: create %s: %w", name, err)
 	}

@@ -270,6 +270,7 @@ func TestPowerLoss(t *testing.T) {
 }
 
 func powerLoss(t *testing.T, seed uint64, interval time.Duration) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	disk, seq := newPowerFS(), uint64(0)
 	l := newLedger()

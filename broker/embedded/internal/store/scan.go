@@ -68,13 +68,13 @@ func (s *scanner) load(n int64) error {
 	return nil
 }
 
-// badRecord: what is at the scanner's offset is not a record.
-type badRecord struct{ reason error }
+// badRecordError: what is at the scanner's offset is not a record.
+type badRecordError struct{ reason error }
 
-func (e *badRecord) Error() string { return e.reason.Error() }
+func (e *badRecordError) Error() string { return e.reason.Error() }
 
 // next returns the record at s.off and goes on behind it. The payload is valid
-// until the following call. The error is io.EOF, a *badRecord, or of the disk.
+// until the following call. The error is io.EOF, a *badRecordError, or of the disk.
 func (s *scanner) next() (kind byte, payload []byte, err error) {
 	if s.off >= s.size {
 		return 0, nil, io.EOF
@@ -92,7 +92,7 @@ func (s *scanner) next() (kind byte, payload []byte, err error) {
 	}
 	kind, payload, err = checkRecord(b, s.salt)
 	if err != nil {
-		return 0, nil, &badRecord{err}
+		return 0, nil, &badRecordError{err}
 	}
 	s.off += recHeader + int64(len(payload))
 	return kind, payload, nil
@@ -149,7 +149,7 @@ func (w *walker) walk() (int64, error) {
 	for {
 		off := w.off
 		kind, payload, err := w.nextOwn()
-		bad, isBad := errors.AsType[*badRecord](err)
+		bad, isBad := errors.AsType[*badRecordError](err)
 		switch {
 		case errors.Is(err, io.EOF):
 			return off, w.eof()
@@ -182,7 +182,7 @@ func (w *walker) nextOwn() (byte, []byte, error) {
 	kind, payload, err := w.next()
 	if err == nil && !belongs(w.kind, kind) {
 		w.off = off
-		err = &badRecord{fmt.Errorf("record of kind %d does not belong here", kind)}
+		err = &badRecordError{fmt.Errorf("record of kind %d does not belong here", kind)}
 	}
 	return kind, payload, err
 }
