@@ -221,7 +221,7 @@ func (l *link) close(ctx context.Context) {
 	go func() {
 		defer close(closed)
 		// An error means that it is closed already. Close would never time out.
-		l.CloseDeadline(time.Now().Add(patience))
+		_ = l.CloseDeadline(time.Now().Add(patience))
 	}()
 	t := time.NewTimer(patience)
 	defer t.Stop()

@@ -175,10 +175,17 @@ func fromDelivery(d *amqp091.Delivery, tag uint64, queue string) *broker.Deliver
 // what is refused here by closing the whole connection.
 func toPublishing(p *broker.Publication) (amqp091.Publishing, error) {
 	for _, s := range [...]struct{ name, value string }{
-		{"Exchange", p.Exchange}, {"RoutingKey", p.RoutingKey},
-		{"ContentType", p.ContentType}, {"ContentEncoding", p.ContentEncoding},
-		{"MessageID", p.MessageID}, {"CorrelationID", p.CorrelationID}, {"Type", p.Type},
-		{"ReplyTo", p.ReplyTo}, {"Expiration", p.Expiration}, {"AppID", p.AppID}, {"User", p.User},
+		{"Exchange", p.Exchange},
+		{"RoutingKey", p.RoutingKey},
+		{"ContentType", p.ContentType},
+		{"ContentEncoding", p.ContentEncoding},
+		{"MessageID", p.MessageID},
+		{"CorrelationID", p.CorrelationID},
+		{"Type", p.Type},
+		{"ReplyTo", p.ReplyTo},
+		{"Expiration", p.Expiration},
+		{"AppID", p.AppID},
+		{"User", p.User},
 	} {
 		if len(s.value) > maxShort {
 			return amqp091.Publishing{}, fmt.Errorf("%s of %d bytes is too long, at most %d", s.name, len(s.value), maxShort)

@@ -39,9 +39,15 @@ func TestSupported(t *testing.T) {
 		product, version string
 		want             bool
 	}{
-		{"RabbitMQ", "3.9.29", false}, {"RabbitMQ", "3.10.0", true}, {"RabbitMQ", "3.10.8+deb", true},
-		{"RabbitMQ", "4.0.1-rc.1", true}, {"RabbitMQ", "10.0", true}, {"RabbitMQ", "", false},
-		{"RabbitMQ", "new", false}, {"RabbitMQ", "2.99", false}, {"other", "0.1", true},
+		{"RabbitMQ", "3.9.29", false},
+		{"RabbitMQ", "3.10.0", true},
+		{"RabbitMQ", "3.10.8+deb", true},
+		{"RabbitMQ", "4.0.1-rc.1", true},
+		{"RabbitMQ", "10.0", true},
+		{"RabbitMQ", "", false},
+		{"RabbitMQ", "new", false},
+		{"RabbitMQ", "2.99", false},
+		{"other", "0.1", true},
 	} {
 		err := supported(amqp091.Table{"product": c.product, "version": c.version})
 		if (err == nil) != c.want {
@@ -67,7 +73,7 @@ func TestClassify(t *testing.T) {
 	} {
 		err := classify("declare", &c.reply)
 		for _, meaning := range []error{broker.ErrTopology, broker.ErrDenied} {
-			if errors.Is(err, meaning) != (meaning == c.want) {
+			if errors.Is(err, meaning) != (meaning == c.want) { //nolint:errorlint // the very value is compared
 				t.Errorf("%+v: got %v, want %v", c.reply, err, c.want)
 			}
 		}

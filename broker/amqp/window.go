@@ -24,8 +24,8 @@ const (
 // multiple-ack settles it whole. A delivery that finishes before an older one
 // waits a little for that one, and is then acked alone: waiting for ever would
 // let one slow task stop all others at the prefetch limit. In either case
-// nothing waits when the waiting ones are half of the prefetch, so that the
-// broker always has room to deliver. (With a quarter, a task that the kernel
+// the oldest no longer wait when the waiting ones are half of the prefetch, so
+// that the broker always has room to deliver. (With a quarter, a task that the kernel
 // held up for 3 ms made a quarter of 100,000 empty tasks cost a frame of their
 // own; with half it is a seventh.)
 //
@@ -136,11 +136,10 @@ func (w *window) planPrefix(now time.Time, flush bool) (frame, bool) {
 }
 
 func (w *window) planLate(now time.Time, flush bool, out []frame) []frame {
-	all := flush || w.crowded()
 	done := 0
 	for _, h := range w.late {
 		if w.state(h.tag) == held {
-			if !all && now.Sub(h.at) < lateHold {
+			if !flush && !w.crowded() && now.Sub(h.at) < lateHold {
 				break
 			}
 			w.set(h.tag, sent)

@@ -193,7 +193,8 @@ func (e *env) wantOnly(s broker.Session, q broker.Queue, bodies ...string) []*br
 func (e *env) dead(x interface {
 	Done() <-chan struct{}
 	Err() error
-}, what string) error {
+}, what string,
+) error {
 	e.Helper()
 	next(e, x.Done(), "the end of "+what)
 	return x.Err()

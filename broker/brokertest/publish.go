@@ -29,7 +29,7 @@ func testUnroutable(e *env) {
 	answers := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		p := &broker.Publication{RoutingKey: q.Name, Body: []byte(fmt.Sprint(i))}
+		p := &broker.Publication{RoutingKey: q.Name, Body: fmt.Append(nil, i)}
 		if i%3 == 1 {
 			p.RoutingKey = q.Name + ".missing"
 		}

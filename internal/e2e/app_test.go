@@ -220,7 +220,7 @@ type app struct {
 // write writes the configuration and returns the instance that is to have it.
 func (s setup) write(t testing.TB) *app {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e-") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ var binary struct {
 func program(t testing.TB) string {
 	t.Helper()
 	binary.once.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "magne-e2e-"); binary.err != nil {
+		if binary.dir, binary.err = os.MkdirTemp("", "magne-e2e-"); binary.err != nil { //nolint:usetesting // it outlives the test
 			return
 		}
 		binary.path = filepath.Join(binary.dir, "magne-actors")

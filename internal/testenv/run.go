@@ -70,7 +70,7 @@ func launch(n *Node) (*run, error) {
 	r := &run{cmd: cmd, exited: make(chan struct{}), leash: leash}
 	go func() {
 		defer close(r.exited)
-		cmd.Wait() // the exit code of a killed VM says nothing
+		_ = cmd.Wait() // the exit code of a killed VM says nothing
 	}()
 	if r.beam, err = r.readPID(pidFile); err != nil {
 		return nil, errors.Join(err, r.stop(syscall.SIGKILL))

@@ -36,6 +36,7 @@ func BenchmarkReadPublish(b *testing.B) {
 }
 
 func readPublish(b *testing.B, r *wire.Reader, p *wire.Parser) {
+	b.Helper()
 	f, err := r.ReadFrame()
 	if err != nil {
 		b.Fatal(err)

@@ -179,7 +179,7 @@ func basicCalls(args wire.Table) []call {
 			nil,
 		},
 		{
-			func(ch *amqp.Channel) error { return ch.Recover(true) },
+			func(ch *amqp.Channel) error { return ch.Recover(true) }, //nolint:staticcheck // deprecated, and still sent by clients
 			&wire.BasicRecover{Requeue: true},
 			&wire.BasicRecoverOk{},
 		},

@@ -91,7 +91,9 @@ func TestArgumentsAsRabbitMQ(t *testing.T) {
 	values := []any{
 		int8(5), uint8(5), int16(5), uint16(5), int32(5), uint32(5), int64(5), int64(-5), int64(1 << 40),
 		float32(5), 5.0, 0.5, float32(0.5), 1e22, 1e10, 123456.789, 1e-7, -2.5e300, 1e15, 123456789012345680.0, 1e5, 0.001, 1234567.0,
-		"5", []byte("5"), "", []byte{}, "lazy", true, false, nil,
+		"5", []byte("5"), "",
+		[]byte{},
+		"lazy", true, false, nil,
 		time.Unix(5, 0), time.Unix(-1, 0), // no decimals, which RabbitMQ cannot write
 	}
 	var tables []wire.Table
