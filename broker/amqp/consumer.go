@@ -19,7 +19,7 @@ const (
 	// laneShift splits a Delivery.Tag: the lane above, AMQP's delivery tag below.
 	laneShift = 56
 	// Bounds of the wait between the last ack and the end of its channel.
-	minGrace, maxGrace = 10 * time.Millisecond, 500 * time.Millisecond
+	minGrace, maxGrace = 10 * time.Millisecond, 2 * time.Second
 )
 
 // consumer is one subscription, spread over lanes.
