@@ -22,6 +22,11 @@
 // with [broker.ErrUnknown], consumers are not disturbed, and the next Publish
 // opens it again.
 //
+// No message ends a connection. Headers that RabbitMQ takes and amqp091-go does
+// not, of which it would die with each redelivery, are replaced on the way in by
+// the header [broker.HeaderDropped]; and Publish refuses what would end the
+// connection with [broker.ErrInvalid].
+//
 // # Order and blocking
 //
 // Deliveries of one consumer come in the order in which RabbitMQ sends them on
