@@ -22,10 +22,10 @@
 // with [broker.ErrUnknown], consumers are not disturbed, and the next Publish
 // opens it again.
 //
-// No message ends a connection. Headers that RabbitMQ takes and amqp091-go does
-// not, of which it would die with each redelivery, are replaced on the way in by
-// the header [broker.HeaderDropped]; and Publish refuses what would end the
-// connection with [broker.ErrInvalid].
+// A message with odd headers does not end a connection. Those that RabbitMQ takes
+// and amqp091-go does not, which would end every connection that the message is
+// delivered to, are replaced on the way in by the header [broker.HeaderDropped].
+// On the way out Publish refuses them with [broker.ErrInvalid].
 //
 // # Order and blocking
 //
