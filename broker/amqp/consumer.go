@@ -19,7 +19,7 @@ const (
 	// laneShift splits a Delivery.Tag: the lane above, AMQP's delivery tag below.
 	laneShift = 56
 	// Bounds of the wait between the last ack and the end of its channel.
-	minGrace, maxGrace = 10 * time.Millisecond, 2 * time.Second
+	minGrace, maxGrace = 200 * time.Millisecond, 2 * time.Second
 )
 
 // consumer is one subscription, spread over lanes.
@@ -333,7 +333,7 @@ func (c *consumer) grace(ctx context.Context) error {
 	if last == nil {
 		return nil
 	}
-	enough := min(max(minGrace, 4*c.cancelTook), maxGrace)
+	enough := min(max(minGrace, 10*c.cancelTook), maxGrace)
 	t := time.NewTimer(time.Until(last.Add(enough)))
 	defer t.Stop()
 	select {
