@@ -48,6 +48,12 @@ type Dialer struct {
 	// PublishWindow is how many publications may wait for the broker's confirm at
 	// once. Default: 1000.
 	PublishWindow int
+	// NetDial opens the connection below AMQP in place of net.Dialer: to a broker
+	// in this process, or through a proxy. address is the host and port of URL.
+	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Product, when not empty, is what the broker must call itself: Dial refuses
+	// another one, for an address at which something else may listen.
+	Product string
 	// Logger gets what is neither an error nor visible elsewhere. Default: none.
 	Logger *slog.Logger
 }
@@ -64,6 +70,9 @@ func (d Dialer) withDefaults() Dialer {
 	d.ChannelSpan = cmp.Or(d.ChannelSpan, 1000)
 	d.PublishWindow = cmp.Or(d.PublishWindow, 1000)
 	d.Logger = cmp.Or(d.Logger, slog.New(slog.DiscardHandler))
+	if d.NetDial == nil {
+		d.NetDial = new(net.Dialer).DialContext
+	}
 	return d
 }
 
@@ -93,12 +102,21 @@ func (d Dialer) validate() error {
 // the error wraps [broker.ErrDenied].
 func (d Dialer) Dial(ctx context.Context) (broker.Session, error) {
 	d = d.withDefaults()
+	l, err := d.open(ctx, "consume")
+	if err != nil {
+		return nil, err
+	}
+	return newSession(d, l), nil
+}
+
+// open checks the options and opens the first connection.
+func (d Dialer) open(ctx context.Context, role string) (*link, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
-	l, err := d.connect(ctx, "consume")
+	l, err := d.connect(ctx, role)
 	if errors.Is(err, errSilence) && ctx.Err() == nil {
-		l, err = d.connect(ctx, "consume")
+		l, err = d.connect(ctx, role)
 		if errors.Is(err, errSilence) {
 			err = fmt.Errorf("%w: %w", broker.ErrDenied, err)
 		}
@@ -106,7 +124,7 @@ func (d Dialer) Dial(ctx context.Context) (broker.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("amqp: connect to %s: %w", d.where(), err)
 	}
-	return newSession(d, l), nil
+	return l, nil
 }
 
 // errSilence: the broker ended the connection during the login and did not say
@@ -150,7 +168,7 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 			"connection_name": d.ConnectionName + " " + role,
 		},
 		Dial: func(network, _ string) (net.Conn, error) {
-			c, err := new(net.Dialer).DialContext(ctx, network, u.address())
+			c, err := d.NetDial(ctx, network, u.address())
 			if err != nil {
 				return nil, err
 			}
@@ -166,7 +184,7 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		err = supported(conn.Properties)
+		err = d.supported(conn.Properties)
 	}
 	if err != nil {
 		if wire != nil {
@@ -192,11 +210,17 @@ func dialError(ctx context.Context, err error) error {
 	return err
 }
 
-// supported refuses a RabbitMQ that is too old. Other products are taken at
-// their word.
-func supported(server amqp091.Table) error {
+// ErrProduct: the broker is another one than Dialer.Product.
+var ErrProduct = errors.New("another broker than expected listens there")
+
+// supported refuses another product than was asked for, and a RabbitMQ that is
+// too old. Other products are taken at their word.
+func (d Dialer) supported(server amqp091.Table) error {
 	product, _ := server["product"].(string)
 	version, _ := server["version"].(string)
+	if d.Product != "" && product != d.Product {
+		return fmt.Errorf("%w: %q, want %q", ErrProduct, product, d.Product)
+	}
 	if product != "RabbitMQ" {
 		return nil
 	}

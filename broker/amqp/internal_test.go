@@ -49,12 +49,12 @@ func TestSupported(t *testing.T) {
 		{"RabbitMQ", "2.99", false},
 		{"other", "0.1", true},
 	} {
-		err := supported(amqp091.Table{"product": c.product, "version": c.version})
+		err := (Dialer{}).supported(amqp091.Table{"product": c.product, "version": c.version})
 		if (err == nil) != c.want {
 			t.Errorf("%s %q: got %v, want supported %v", c.product, c.version, err, c.want)
 		}
 	}
-	if err := supported(nil); err != nil {
+	if err := (Dialer{}).supported(nil); err != nil {
 		t.Errorf("a server without properties: %v", err)
 	}
 }
