@@ -116,36 +116,6 @@ func (a *Admin) Purge(ctx context.Context, name string) (messages int, err error
 	return messages, err
 }
 
-// Peek returns up to n messages from the head of a queue and puts them back where
-// they were. For the broker that is a delivery: they are marked as redelivered,
-// and in a quorum queue it counts for x-delivery-limit. Their Tag says nothing.
-func (a *Admin) Peek(ctx context.Context, name string, n int) ([]*broker.Delivery, error) {
-	var got []*broker.Delivery
-	err := a.step(ctx, fmt.Sprintf("peek into queue %q", name), func(ch *amqp091.Channel) error {
-		var tags []uint64
-		for len(got) < n {
-			d, ok, err := ch.Get(name, false)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			tags = append(tags, d.DeliveryTag)
-			got = append(got, fromDelivery(&d, d.DeliveryTag, name))
-		}
-		// One by one and in order: a quorum queue puts what comes back behind what
-		// has come back before, and several at once in no order.
-		for _, tag := range tags {
-			if err := ch.Nack(tag, false, true); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return got, err
-}
-
 // step runs f with a channel of its own: the broker answers a refusal by closing
 // it. Closing it waits until the broker has done all before.
 func (a *Admin) step(ctx context.Context, what string, f func(*amqp091.Channel) error) error {
