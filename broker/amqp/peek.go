@@ -22,7 +22,8 @@ const (
 // Peek returns up to n messages from the head of a queue and puts them back where
 // they were. For the broker that is a delivery: they are marked as redelivered,
 // and in a quorum queue it counts for x-delivery-limit. A quorum queue of RabbitMQ
-// puts them behind others that came back before. Their Tag says nothing.
+// puts them behind others that came back before, and at its very end when it has
+// no x-delivery-limit. Their Tag says nothing.
 func (a *Admin) Peek(ctx context.Context, name string, n int) ([]*broker.Delivery, error) {
 	var got []*broker.Delivery
 	err := a.step(ctx, fmt.Sprintf("peek into queue %q", name), func(ch *amqp091.Channel) error {
