@@ -31,9 +31,12 @@ func (p Pool) withDefaults() Pool {
 // check looks at values that are right by themselves and wrong together.
 func (f *File) check() {
 	f.need("version", "missing: begin the file with version: 1")
-	f.need("broker.url", "missing: the address of RabbitMQ, for example amqp://guest:guest@127.0.0.1:5672/ (this version has no embedded broker)")
 	if f.read.set("broker.url") {
 		f.checkBrokerURL()
+	}
+	f.checkManagement()
+	if !f.read.given("broker.url") {
+		f.checkEmbedded()
 	}
 	if f.Broker.Heartbeat%time.Second != 0 {
 		f.read.complain("broker.heartbeat", "%v is not a number of whole seconds: AMQP knows no others", f.Broker.Heartbeat)

@@ -19,12 +19,39 @@ type File struct {
 	read *reader // where each value was set, and what is wrong with the file
 }
 
-// Broker is the RabbitMQ server.
+// Broker is the RabbitMQ server, or with an empty URL the embedded broker.
 type Broker struct {
-	URL       Secret
-	Heartbeat time.Duration
-	TLS       TLS
-	Reconnect Backoff
+	URL        Secret
+	Management Secret // empty: nobody to ask
+	Heartbeat  time.Duration
+	TLS        TLS
+	Embedded   Embedded
+	Reconnect  Backoff
+}
+
+// Embedded is the broker inside the program. All defaults are filled in.
+type Embedded struct {
+	Listen          string // host:port
+	Dir             string
+	Fsync           time.Duration
+	ConsumerTimeout time.Duration     `mapstructure:"consumer_timeout"` // 0: none
+	Heartbeat       time.Duration     // 0: none
+	BodyMemory      int               `mapstructure:"body_memory"` // bytes
+	Users           map[string]Secret // name to hash; empty: guest
+	TLS             Certificate
+	Limits          EmbeddedLimits
+}
+
+// Certificate is a server's; paths of PEM files.
+type Certificate struct {
+	CertFile string `mapstructure:"cert_file"`
+	KeyFile  string `mapstructure:"key_file"`
+}
+
+// EmbeddedLimits bound what clients can make the embedded broker hold.
+type EmbeddedLimits struct {
+	Connections, Channels, Consumers, Queues int
+	Frame, Message, Transient, Buffer        int // bytes
 }
 
 // TLS is what amqps:// needs beyond the system's authorities; paths of PEM files.
@@ -35,8 +62,14 @@ type TLS struct {
 	ServerName string `mapstructure:"server_name"`
 }
 
+// IsEmbedded reports whether the broker is the one inside the program.
+func (b Broker) IsEmbedded() bool { return b.URL == "" }
+
 // Address is the URL without user and password, for people.
 func (b Broker) Address() string {
+	if b.IsEmbedded() {
+		return "embedded at " + b.Embedded.Listen
+	}
 	u, err := url.Parse(b.URL.Reveal())
 	if err != nil {
 		return redacted

@@ -68,7 +68,6 @@ func (k *key) matches(s string) bool {
 
 const (
 	noProcess  = "process pools come in a later version; until then use mode coroutine or thread"
-	noEmbedded = "the embedded broker comes with the next version; until then start RabbitMQ and give its address in broker.url"
 	fixedTree  = "it comes in a later version; this one supervises each pool by pools.<pool>.intensity and period, and all by supervision.root"
 )
 
@@ -112,12 +111,18 @@ func keys() []key {
 func brokerKeys() []key {
 	return slices.Concat(
 		[]key{
-			{path: "broker", kind: section, doc: "The RabbitMQ server to consume from."},
+			{path: "broker", kind: section, doc: "The broker to consume from: RabbitMQ at url, or without url the one that is embedded in this program."},
 			{
-				path: "broker.url", kind: secret, required: true, sample: "amqp://guest:guest@127.0.0.1:5672/",
+				path: "broker.url", kind: secret, rule: "the embedded broker", shown: "amqp://guest:guest@127.0.0.1:5672/",
 				pattern: `^(amqps?://|file:|.*\$\{)`, patternDoc: "amqp://user:password@host:5672/vhost (amqps:// for TLS) or file:/path",
-				doc: "Address with user, password and virtual host; amqps:// for TLS. " +
+				doc: "Address of RabbitMQ with user, password and virtual host; amqps:// for TLS. " +
 					"Special characters in user, password and virtual host are percent-encoded.",
+			},
+			{
+				path: "broker.management", kind: secret, shown: "http://guest:guest@127.0.0.1:15672/",
+				pattern: `^(https?://|file:|.*\$\{)`, patternDoc: "http://user:password@host:15672/ or file:/path",
+				doc: "Address of RabbitMQ's management API. Only `magne-actors queue` asks it, and only for what AMQP cannot tell: " +
+					"which queues there are, and how many messages are unacknowledged. Without user and password those of broker.url are used.",
 			},
 			{
 				path: "broker.heartbeat", kind: duration, def: "10s", lo: "1s", hi: "1h",
@@ -143,7 +148,9 @@ func brokerKeys() []key {
 				path: "broker.tls.server_name", kind: text, rule: "the host of broker.url", pattern: `^[^\x00]+$`, patternDoc: "a host name",
 				doc: "The name that the broker's certificate must be for.",
 			},
-			{path: "broker.embedded", absent: noEmbedded},
+		},
+		embeddedKeys(),
+		[]key{
 			{
 				path: "broker.reconnect", kind: section,
 				doc: "How long to wait between attempts to reach the broker. A lost connection never counts as a crash.",

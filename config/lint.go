@@ -31,18 +31,23 @@ func (f *File) lint() {
 		}
 		queues[p.Queue] = p.Name
 	}
+	f.lintEmbedded()
 	f.lintIntensity("supervision.root", f.Supervision.Root.Intensity, f.Supervision.Root.Period)
 }
 
 func (f *File) lintTimes(p *Pool) {
 	at := poolPath(p.Name)
-	if p.Timeout >= consumerTimeout {
-		f.read.warn(at+".timeout", "%v is not below 30m: RabbitMQ closes the channel of a delivery that is not settled for so long, "+
-			"and runs the task again; raise its consumer_timeout as well", short(p.Timeout))
+	who, key, limit := "RabbitMQ", "its consumer_timeout", consumerTimeout
+	if f.Broker.IsEmbedded() {
+		who, key, limit = "the embedded broker", "broker.embedded.consumer_timeout", f.Broker.Embedded.ConsumerTimeout
 	}
-	if p.Retry.Max >= consumerTimeout {
-		f.read.warn(at+".retry.max", "%v is not below 30m: the wait is spent with the delivery unsettled, and RabbitMQ takes it back after so long; "+
-			"raise its consumer_timeout as well", short(p.Retry.Max))
+	if p.Timeout >= limit && limit > 0 {
+		f.read.warn(at+".timeout", "%v is not below %v: %s closes the channel of a delivery that is not settled for so long, "+
+			"and runs the task again; raise %s as well", short(p.Timeout), short(limit), who, key)
+	}
+	if p.Retry.Max >= limit && limit > 0 {
+		f.read.warn(at+".retry.max", "%v is not below %v: the wait is spent with the delivery unsettled, and %s takes it back after so long; "+
+			"raise %s as well", short(p.Retry.Max), short(limit), who, key)
 	}
 	if p.Timeout > f.Shutdown {
 		f.read.warn(at+".timeout", "%v is longer than shutdown (%v): tasks that still run then are cut off and run again; raise shutdown to %v",

@@ -95,6 +95,7 @@ func exactly(c *mapstructure.DecoderConfig) {
 // named gives pools, tasks and headers their names back.
 func (r *reader) named(l *layout) *File {
 	f := &l.File
+	f.Broker.Embedded.Users = namedSecrets(f.Broker.Embedded.Users)
 	for _, name := range r.order {
 		p := l.Pools[encode(name)]
 		p.Name = name
@@ -110,13 +111,18 @@ func (r *reader) namedTasks(pool string, all map[string]Task) map[string]Task {
 	for _, name := range r.tasks[pool] {
 		t := all[encode(name)]
 		if t.HTTP != nil {
-			headers := map[string]Secret{}
-			for k, v := range t.HTTP.Headers {
-				headers[decode(k)] = v
-			}
-			t.HTTP.Headers = headers
+			t.HTTP.Headers = namedSecrets(t.HTTP.Headers)
 		}
 		tasks[name] = t
 	}
 	return tasks
+}
+
+// namedSecrets gives users or headers their names back.
+func namedSecrets(all map[string]Secret) map[string]Secret {
+	named := make(map[string]Secret, len(all))
+	for k, v := range all {
+		named[decode(k)] = v
+	}
+	return named
 }

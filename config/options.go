@@ -63,12 +63,31 @@ func (f *File) lacksTasks(p *Pool) bool {
 // Dialer makes the dialer for the file's broker. It reads the files of broker.tls.
 // A nil log is silent.
 func (f *File) Dialer(log *slog.Logger) (broker.Dialer, error) {
-	tls, err := f.Broker.TLS.config()
-	if err != nil {
-		return nil, Errors{f.read.at("broker.tls", "%v", err)}
-	}
-	return amqp.Dialer{URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, TLS: tls, Logger: log}, nil
+	d, err := f.AMQP(log)
+	return d, err
 }
+
+// AMQP is Dialer with its options open. That for the embedded broker goes to its
+// listener as guest, and takes no other broker for it.
+func (f *File) AMQP(log *slog.Logger) (amqp.Dialer, error) {
+	d := amqp.Dialer{URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, Logger: log}
+	var err error
+	at := "broker.tls"
+	if f.Broker.IsEmbedded() {
+		at = "broker.embedded.tls"
+		d.URL, d.Product = f.Broker.Embedded.ClientURL(), EmbeddedProduct
+		d.TLS, err = f.Broker.Embedded.TLS.clientTLS()
+	} else {
+		d.TLS, err = f.Broker.TLS.config()
+	}
+	if err != nil {
+		return amqp.Dialer{}, Errors{f.read.at(at, "%v", err)}
+	}
+	return d, nil
+}
+
+// EmbeddedProduct is what the embedded broker calls itself.
+const EmbeddedProduct = "magne-actors"
 
 // BrokerQueue describes the pool's queue to a broker, with what belongs to it.
 func (p *Pool) BrokerQueue() broker.Queue {

@@ -147,7 +147,7 @@ func TestMuxOfTheProgram(t *testing.T) {
 }
 
 func TestOptionsOfABrokenFileRepeatsItsErrors(t *testing.T) {
-	f, err := config.Parse(strings.NewReader("version: 1\npools: {a: {}}"), "magne.yaml", nil)
+	f, err := config.Parse(strings.NewReader("pools: {a: {}}"), "magne.yaml", nil)
 	list, ok := errors.AsType[config.Errors](err)
 	if !ok || len(list) != 1 {
 		t.Fatalf("Parse: %v", err)

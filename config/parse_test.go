@@ -130,8 +130,16 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 	want := &config.File{
 		Version: 1,
 		Broker: config.Broker{
-			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", Heartbeat: 20 * time.Second,
-			TLS:       config.TLS{ServerName: "rabbit"},
+			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", Management: "https://rabbit.example:15671/", Heartbeat: 20 * time.Second,
+			TLS: config.TLS{ServerName: "rabbit"},
+			Embedded: config.Embedded{
+				Listen: "0.0.0.0:5673", Dir: "/var/lib/magne", Fsync: 5 * time.Millisecond, ConsumerTimeout: time.Hour, Heartbeat: 30 * time.Second,
+				BodyMemory: 1 << 30, Users: map[string]config.Secret{"Alice.B": "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"},
+				TLS: config.Certificate{CertFile: "cert.pem", KeyFile: "key.pem"},
+				Limits: config.EmbeddedLimits{
+					Connections: 1, Channels: 2, Consumers: 3, Queues: 4, Frame: 5 << 10, Message: 6 << 20, Transient: 7 << 20, Buffer: 8 << 10,
+				},
+			},
 			Reconnect: config.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
 		},
 		Control: config.Control{Socket: "/run/magne/a.sock"}, Shutdown: 2 * time.Minute, Processes: 1,

@@ -43,4 +43,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("Address of %q: got %q, want %q", url, got, want)
 		}
 	}
+	if got := (config.Broker{Embedded: config.Embedded{Listen: "[::1]:1"}}).Address(); got != "embedded at [::1]:1" {
+		t.Errorf("Address of the embedded broker: got %q", got)
+	}
 }

@@ -31,12 +31,14 @@ func (t TLS) config() (*tls.Config, error) {
 }
 
 // pair reads the certificate and its key.
-func (t TLS) pair() (*tls.Certificate, error) {
-	cert, err := readFile(t.CertFile)
+func (t TLS) pair() (*tls.Certificate, error) { return keyPair(t.CertFile, t.KeyFile) }
+
+func keyPair(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := readFile(certFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := readFile(t.KeyFile)
+	key, err := readFile(keyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,11 @@ func authorities(file string) (*x509.CertPool, error) {
 func (f *File) checkTLS() {
 	const at = "broker.tls"
 	t, r := f.Broker.TLS, f.read
-	if t == (TLS{}) || r.badBelow(at) || !r.set("broker.url") {
+	if t == (TLS{}) || r.badBelow(at) || r.bad["broker.url"] {
+		return
+	}
+	if f.Broker.IsEmbedded() {
+		r.complain(at, "this is for broker.url, which is not there: the certificate of the embedded broker goes into broker.embedded.tls")
 		return
 	}
 	if !strings.HasPrefix(f.Broker.URL.Reveal(), "amqps:") {
@@ -70,14 +76,19 @@ func (f *File) checkTLS() {
 	if _, err := t.config(); err != nil {
 		r.complain(at+".ca_file", "%v", err)
 	}
+	r.checkPair(at, t.CertFile, t.KeyFile)
+}
+
+// checkPair looks at a certificate and its key, both of which may be missing.
+func (r *reader) checkPair(at, certFile, keyFile string) {
 	switch {
-	case t.CertFile == "" && t.KeyFile == "":
-	case t.KeyFile == "":
+	case certFile == "" && keyFile == "":
+	case keyFile == "":
 		r.complain(at+".key_file", "missing: cert_file needs the private key that belongs to it")
-	case t.CertFile == "":
+	case certFile == "":
 		r.complain(at+".cert_file", "missing: key_file needs the certificate that belongs to it")
 	default:
-		if _, err := t.pair(); err != nil {
+		if _, err := keyPair(certFile, keyFile); err != nil {
 			r.complain(at+".cert_file", "cannot use it with key_file: %v", strings.TrimPrefix(err.Error(), "tls: "))
 		}
 	}
