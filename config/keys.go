@@ -67,8 +67,8 @@ func (k *key) matches(s string) bool {
 }
 
 const (
-	noProcess  = "process pools come in a later version; until then use mode coroutine or thread"
-	fixedTree  = "it comes in a later version; this one supervises each pool by pools.<pool>.intensity and period, and all by supervision.root"
+	noProcess = "process pools come in a later version; until then use mode coroutine or thread"
+	fixedTree = "it comes in a later version; this one supervises each pool by pools.<pool>.intensity and period, and all by supervision.root"
 )
 
 // keys is the table, in the order in which people read it.

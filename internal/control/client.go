@@ -17,6 +17,9 @@ import (
 // code 3.
 var ErrUnreachable = errors.New("no instance answers")
 
+// ErrNoBroker says that there is no broker inside the instance that answered.
+var ErrNoBroker = errors.New("the instance has no embedded broker")
+
 // clientTimeout bounds a whole request; the server gives up after two seconds.
 const clientTimeout = 5 * time.Second
 
@@ -49,6 +52,12 @@ func (c Client) Status(ctx context.Context) (*Status, error) {
 	return s, nil
 }
 
+// Broker decodes the status of the broker inside the instance into status;
+// blocking and errors are those of Tree, and ErrNoBroker.
+func (c Client) Broker(ctx context.Context, status any) error {
+	return c.get(ctx, "/v1/broker", status)
+}
+
 func (c Client) get(ctx context.Context, path string, into any) error {
 	if err := checkPath(c.Socket); err != nil {
 		return err
@@ -76,6 +85,9 @@ func (c Client) decode(resp *http.Response, body []byte, into any) error {
 		var p problem
 		if json.Unmarshal(body, &p) != nil || p.Error == "" {
 			return fmt.Errorf("control: socket %q: unexpected answer %s", c.Socket, resp.Status)
+		}
+		if resp.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("control: socket %q: %w", c.Socket, ErrNoBroker)
 		}
 		return fmt.Errorf("control: socket %q: %w: %s", c.Socket, ErrUnreachable, p.Error)
 	}

@@ -29,6 +29,9 @@ type Source struct {
 	// of the server, once at a time, and should read atomics only. Nil means
 	// that there is no tree yet.
 	Tree func() *supervisor.Node
+	// Broker takes a snapshot of the broker in this process, which JSON can
+	// carry; it is called as Tree is. Nil means that there is none.
+	Broker func() any
 }
 
 // Serve answers on the unix socket at path until ctx ends, and then returns nil;
@@ -85,13 +88,27 @@ func shut(ctx context.Context, srv *http.Server) {
 }
 
 func newHandler(src Source) http.Handler {
-	s := &snapshots{take: src.Tree, turn: make(chan struct{}, 1)}
+	tree := newSnapshots(func() (*supervisor.Node, error) {
+		if n := src.Tree(); n != nil {
+			return n, nil
+		}
+		return nil, errNoTree
+	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tree", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, s, func(n *supervisor.Node) any { return n })
+		answer(w, r, tree, func(n *supervisor.Node) any { return n })
 	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, s, func(n *supervisor.Node) any { return summary(src.Version, os.Getpid(), n) })
+		answer(w, r, tree, func(n *supervisor.Node) any { return summary(src.Version, os.Getpid(), n) })
+	})
+	broker := newSnapshots(func() (any, error) {
+		if src.Broker == nil {
+			return nil, ErrNoBroker
+		}
+		return src.Broker(), nil
+	})
+	mux.HandleFunc("GET /v1/broker", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, broker, func(status any) any { return status })
 	})
 	// Not pprof.Cmdline: a command line may hold a URL with a password.
 	mux.HandleFunc("GET /debug/pprof/", slow(pprof.Index))
@@ -110,16 +127,21 @@ func slow(h http.HandlerFunc) http.HandlerFunc {
 }
 
 // answer writes view of a fresh snapshot, or 503 when there is none in time.
-func answer(w http.ResponseWriter, r *http.Request, s *snapshots, view func(*supervisor.Node) any) {
+func answer[T any](w http.ResponseWriter, r *http.Request, s *snapshots[T], view func(T) any) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(snapshotTimeout + answerTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
 	defer cancel()
 	code := http.StatusServiceUnavailable
 	var body any
-	if n, err := s.get(ctx); err != nil {
-		body = problem{Error: err.Error()}
-	} else {
+	n, err := s.get(ctx)
+	switch {
+	case err == nil:
 		code, body = http.StatusOK, view(n)
+	case errors.Is(err, ErrNoBroker):
+		code = http.StatusNotFound
+		fallthrough
+	default:
+		body = problem{Error: err.Error()}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -134,50 +156,53 @@ type problem struct {
 
 // snapshots takes one snapshot at a time, so that a Source that hangs costs
 // one goroutine and not one for each request.
-type snapshots struct {
-	take func() *supervisor.Node
+type snapshots[T any] struct {
+	take func() (T, error)
 	turn chan struct{} // holds a token while take runs
+}
+
+func newSnapshots[T any](take func() (T, error)) *snapshots[T] {
+	return &snapshots[T]{take: take, turn: make(chan struct{}, 1)}
 }
 
 var (
 	errNoTree  = errors.New("the tree is not there yet")
-	errTooSlow = errors.New("no snapshot of the tree in time")
+	errTooSlow = errors.New("no snapshot in time")
 )
 
 // get blocks until there is a snapshot or ctx ends.
-func (s *snapshots) get(ctx context.Context) (*supervisor.Node, error) {
+func (s *snapshots[T]) get(ctx context.Context) (v T, err error) {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, errTooSlow
+		return v, errTooSlow
 	}
-	taken := make(chan taken, 1)
-	go s.run(taken)
+	out := make(chan taken[T], 1)
+	go s.run(out)
 	select {
-	case t := <-taken:
-		return t.node, t.err
+	case t := <-out:
+		return t.value, t.err
 	case <-ctx.Done():
-		return nil, errTooSlow
+		return v, errTooSlow
 	}
 }
 
-type taken struct {
-	node *supervisor.Node
-	err  error
+type taken[T any] struct {
+	value T
+	err   error
 }
 
 // run reports by defer with the error preset, so that a panic or a Goexit in
 // the Source is an answer, too.
-func (s *snapshots) run(out chan<- taken) {
-	t := taken{err: errors.New("taking the snapshot failed")}
+func (s *snapshots[T]) run(out chan<- taken[T]) {
+	t := taken[T]{err: errors.New("taking the snapshot failed")}
 	defer func() {
 		if p := recover(); p != nil {
-			t = taken{err: fmt.Errorf("taking the snapshot panicked: %v", p)}
+			t = taken[T]{err: fmt.Errorf("taking the snapshot panicked: %v", p)}
 		}
 		out <- t
 		<-s.turn
 	}()
-	if t = (taken{node: s.take()}); t.node == nil {
-		t.err = errNoTree
-	}
+	v, err := s.take()
+	t = taken[T]{v, err}
 }

@@ -79,6 +79,19 @@ func TestTreeAndStatus(t *testing.T) {
 	}
 }
 
+func TestBroker(t *testing.T) {
+	type status struct{ Ready int }
+	var got status
+	with := Client{Socket: start(t, Source{Tree: sampleTree, Broker: func() any { return status{Ready: 7} }})}
+	if err := with.Broker(t.Context(), &got); err != nil || got.Ready != 7 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	without := Client{Socket: start(t, Source{Tree: sampleTree})}
+	if err := without.Broker(t.Context(), &got); !errors.Is(err, ErrNoBroker) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("without a broker: got %v, want ErrNoBroker", err)
+	}
+}
+
 func TestTwoServers(t *testing.T) {
 	named := func(id string) func() *supervisor.Node {
 		return func() *supervisor.Node { return &supervisor.Node{ID: id} }
@@ -124,11 +137,11 @@ func TestUnreachable(t *testing.T) {
 func TestSlowSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release, calls := make(chan struct{}), 0
-		s := &snapshots{turn: make(chan struct{}, 1), take: func() *supervisor.Node {
+		s := newSnapshots(func() (*supervisor.Node, error) {
 			calls++
 			<-release
-			return sampleTree()
-		}}
+			return sampleTree(), nil
+		})
 		began := time.Now()
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), snapshotTimeout)
