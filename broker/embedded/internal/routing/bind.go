@@ -80,10 +80,10 @@ func (t *Table[Q]) ends(b *Binding) (x *exchange[Q], to *target[Q], err error) {
 func (t *Table[Q]) target(b *Binding) *target[Q] {
 	if b.ToExchange {
 		if t.exchanges.has(b.Destination) {
-			return &target[Q]{exchange: b.Destination, toExchange: true}
+			return &target[Q]{name: "x" + b.Destination}
 		}
 	} else if q, ok := t.queues.get(b.Destination); ok {
-		return &target[Q]{queue: q.value}
+		return &target[Q]{queue: q.value, name: "q" + b.Destination}
 	}
 	return nil
 }

@@ -14,10 +14,8 @@
 // has while others declare and bind; nothing here blocks, locks or starts a
 // goroutine. Whoever keeps the current Table lets one change be made at a time.
 //
-// A change costs the logarithm of what the Table holds, and for a binding the
-// number of bindings that have their place beside it: all of a fanout or headers
-// exchange, those of the same routing key of another one. 10,000 bindings to one
-// fanout exchange take some 100 ms.
+// A change costs the logarithm of what the Table holds: some 20 µs for a binding
+// when there are 10,000, whatever the type of the exchange.
 //
 // Route yields no queue twice. It allocates nothing for a message that a direct
 // exchange, the default exchange included, sends to queues only.

@@ -1,7 +1,7 @@
 package routing
 
 import (
-	"slices"
+	"strings"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
@@ -16,10 +16,10 @@ type exchange[Q comparable] struct {
 	bindings pmap[Binding] // by id
 	sources  pmap[Binding] // those of which it is the destination, by source and id
 
-	keys    pmap[targets[Q]]  // direct, by routing key
-	all     targets[Q]        // fanout
-	words   *topicNode[Q]     // topic
-	matches []headersMatch[Q] // headers
+	keys    pmap[targets[Q]]      // direct, by routing key
+	all     targets[Q]            // fanout
+	words   *topicNode[Q]         // topic
+	matches pmap[headersMatch[Q]] // headers, by id
 }
 
 func newExchange[Q comparable](x Exchange) *exchange[Q] {
@@ -30,46 +30,37 @@ func newExchange[Q comparable](x Exchange) *exchange[Q] {
 
 // target is where a binding leads to.
 type target[Q comparable] struct {
-	queue      Q
-	exchange   string
-	toExchange bool
+	queue Q
+	name  string // "q" or "x", for exchange, and the name
 }
 
-// targets are destinations with the number of bindings that lead to each from the
-// same place, so that no destination is in them twice.
-type targets[Q comparable] []counted[Q]
+func (t *target[Q]) toExchange() (name string, ok bool) {
+	return strings.CutPrefix(t.name, "x")
+}
+
+// targets are destinations, each once, with the number of bindings that lead to it
+// from the same place.
+type targets[Q comparable] struct{ pmap[counted[Q]] }
 
 type counted[Q comparable] struct {
 	target[Q]
 	n int
 }
 
-func (ts targets[Q]) find(t target[Q]) int {
-	return slices.IndexFunc(ts, func(c counted[Q]) bool { return c.target == t })
+func (ts targets[Q]) with(to target[Q]) targets[Q] {
+	c, _ := ts.get(to.name)
+	return targets[Q]{ts.pmap.with(to.name, counted[Q]{target: to, n: c.n + 1})}
 }
 
-func (ts targets[Q]) with(t target[Q]) targets[Q] {
-	if i := ts.find(t); i >= 0 {
-		ts = slices.Clone(ts)
-		ts[i].n++
-		return ts
-	}
-	return append(slices.Clip(ts), counted[Q]{target: t, n: 1})
-}
-
-func (ts targets[Q]) without(t target[Q]) targets[Q] {
-	i := ts.find(t)
+func (ts targets[Q]) without(to target[Q]) targets[Q] {
+	c, ok := ts.get(to.name)
 	switch {
-	case i < 0:
+	case !ok:
 		return ts
-	case ts[i].n > 1:
-		ts = slices.Clone(ts)
-		ts[i].n--
-		return ts
-	case len(ts) == 1:
-		return nil
+	case c.n > 1:
+		return targets[Q]{ts.pmap.with(to.name, counted[Q]{target: to, n: c.n - 1})}
 	}
-	return slices.Concat(ts[:i], ts[i+1:])
+	return targets[Q]{ts.pmap.without(to.name)}
 }
 
 // with returns the exchange with a binding that it does not have.
@@ -85,7 +76,7 @@ func (x *exchange[Q]) with(id string, b Binding, to target[Q]) *exchange[Q] {
 	case Topic:
 		c.words = x.words.with(splitKey(b.Key), to)
 	case Headers:
-		c.matches = append(slices.Clip(x.matches), newHeadersMatch(id, b.Args, to))
+		c.matches = x.matches.with(id, newHeadersMatch(b.Args, to))
 	}
 	return &c
 }
@@ -97,7 +88,7 @@ func (x *exchange[Q]) without(id string, b Binding, to target[Q]) *exchange[Q] {
 	switch x.Type {
 	case Direct:
 		old, _ := x.keys.get(b.Key)
-		if left := old.without(to); left != nil {
+		if left := old.without(to); left.n > 0 {
 			c.keys = x.keys.with(b.Key, left)
 		} else {
 			c.keys = x.keys.without(b.Key)
@@ -107,7 +98,7 @@ func (x *exchange[Q]) without(id string, b Binding, to target[Q]) *exchange[Q] {
 	case Topic:
 		c.words = x.words.without(splitKey(b.Key), to)
 	case Headers:
-		c.matches = slices.DeleteFunc(slices.Clone(x.matches), func(m headersMatch[Q]) bool { return m.id == id })
+		c.matches = x.matches.without(id)
 	}
 	return &c
 }

@@ -11,7 +11,6 @@ const matchArg = "x-match"
 
 // headersMatch is a binding of a headers exchange.
 type headersMatch[Q comparable] struct {
-	id     string
 	to     target[Q]
 	any    bool // one header is enough
 	fields []headerField
@@ -43,8 +42,8 @@ func validateMatch(args wire.Table) error {
 
 // newHeadersMatch makes a binding's match of its arguments. Those that begin with
 // "x-" count only if x-match says so.
-func newHeadersMatch[Q comparable](id string, args wire.Table, to target[Q]) headersMatch[Q] {
-	m := headersMatch[Q]{id: id, to: to}
+func newHeadersMatch[Q comparable](args wire.Table, to target[Q]) headersMatch[Q] {
+	m := headersMatch[Q]{to: to}
 	mode, _ := args[matchArg].(string)
 	kind, withX := strings.CutSuffix(mode, "-with-x")
 	m.any = kind == "any"

@@ -30,13 +30,13 @@ func (t *Table[Q]) Publishable(name string) error {
 // false if there is no such exchange.
 func (t *Table[Q]) Route(dst []Q, m Message) ([]Q, bool) {
 	if m.Exchange == "" {
-		return t.routeDefault(dst, &m), true
+		return t.routeDefault(dst, m), true
 	}
 	x, ok := t.exchanges.get(m.Exchange)
 	if !ok {
 		return dst, false
 	}
-	w := walk[Q]{table: t, message: &m, base: len(dst), dst: dst}
+	w := walk[Q]{table: t, message: m, base: len(dst), dst: dst}
 	w.visit(x)
 	for len(w.ahead) > 0 {
 		last := len(w.ahead) - 1
@@ -49,16 +49,15 @@ func (t *Table[Q]) Route(dst []Q, m Message) ([]Q, bool) {
 
 // routeDefault routes by the name of the queue. RabbitMQ does so only for what is
 // published to the default exchange: as an alternate exchange it has no bindings.
-func (t *Table[Q]) routeDefault(dst []Q, m *Message) []Q {
+func (t *Table[Q]) routeDefault(dst []Q, m Message) []Q {
 	base := len(dst)
-	add := func(key string) {
+	if q, ok := t.queues.get(m.Key); ok {
+		dst = append(dst, q.value)
+	}
+	for _, key := range m.More {
 		if q, ok := t.queues.get(key); ok && !slices.Contains(dst[base:], q.value) {
 			dst = append(dst, q.value)
 		}
-	}
-	add(m.Key)
-	for _, key := range m.More {
-		add(key)
 	}
 	return dst
 }
@@ -66,7 +65,7 @@ func (t *Table[Q]) routeDefault(dst []Q, m *Message) []Q {
 // walk is the way of one message through exchanges that are bound to one another.
 type walk[Q comparable] struct {
 	table   *Table[Q]
-	message *Message
+	message Message
 	dst     []Q
 	base    int // what is before it in dst is the caller's
 
@@ -85,8 +84,8 @@ func (w *walk[Q]) visit(x *exchange[Q]) {
 	case Topic:
 		matched = w.topic(x)
 	case Headers:
-		for i := range x.matches {
-			if m := &x.matches[i]; m.match(w.message.Headers) {
+		for _, m := range x.matches.all() {
+			if m.match(w.message.Headers) {
 				matched = true
 				w.reach(&m.to)
 			}
@@ -121,22 +120,31 @@ func (w *walk[Q]) topic(x *exchange[Q]) (matched bool) {
 
 // follow goes to all targets, and reports whether there are any.
 func (w *walk[Q]) follow(ts targets[Q]) bool {
+	if ts.root == nil {
+		return false
+	}
 	// The targets are different ones: if they are the first there is no need to look
 	// whether a queue is in dst already.
-	first := len(w.dst) == w.base
-	for i := range ts {
-		if t := &ts[i].target; first && !t.toExchange {
-			w.dst = append(w.dst, t.queue)
+	w.followNode(ts.root, len(w.dst) == w.base)
+	return true
+}
+
+func (w *walk[Q]) followNode(n *node[counted[Q]], first bool) {
+	for i := range n.slots {
+		s := &n.slots[i]
+		if s.down != nil {
+			w.followNode(s.down, first)
+		} else if _, ok := s.val.toExchange(); first && !ok {
+			w.dst = append(w.dst, s.val.queue)
 		} else {
-			w.reach(t)
+			w.reach(&s.val.target)
 		}
 	}
-	return len(ts) > 0
 }
 
 func (w *walk[Q]) reach(t *target[Q]) {
-	if t.toExchange {
-		w.exchange(t.exchange)
+	if name, ok := t.toExchange(); ok {
+		w.exchange(name)
 	} else if !w.reached(t.queue) {
 		w.dst = append(w.dst, t.queue)
 	}

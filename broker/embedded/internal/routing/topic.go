@@ -53,7 +53,7 @@ func (n *topicNode[Q]) set(word string, down *topicNode[Q]) *topicNode[Q] {
 }
 
 func (n *topicNode[Q]) orNil() *topicNode[Q] {
-	if len(n.ends) == 0 && n.words.n == 0 {
+	if n.ends.n == 0 && n.words.n == 0 {
 		return nil
 	}
 	return n
@@ -120,7 +120,7 @@ func (n *topicNode[Q]) match(dst []targets[Q], key string) []targets[Q] {
 		now, then = then, now
 	}
 	for _, n := range now {
-		if len(n.ends) > 0 {
+		if n.ends.n > 0 {
 			dst = append(dst, n.ends)
 		}
 	}
