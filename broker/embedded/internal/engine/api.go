@@ -3,15 +3,12 @@ package engine
 import (
 	"time"
 
+	"github.com/magne-actors/magne-actors/broker/embedded/internal/routing"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
 
 // ExchangeSpec is an exchange to declare.
-type ExchangeSpec struct {
-	Name, Type                    string // Type: direct, fanout, topic, headers
-	Durable, AutoDelete, Internal bool
-	Args                          wire.Table
-}
+type ExchangeSpec = routing.Exchange
 
 // QueueSpec is a queue to declare.
 type QueueSpec struct {
@@ -97,8 +94,8 @@ type Stats struct {
 	Queues, Exchanges, Bindings int
 	Channels, Consumers         int
 	Ready, Unacked              int
-	MemoryBytes                 int64 // bodies and properties in memory
-	TransientBytes              int64 // those of them that are nowhere else
+	MemoryBytes                 int64  // bodies and properties in memory
+	TransientBytes              int64  // those of them that are nowhere else
 	Blocked                     string // as OnBlocked was told last
 
 	Published, Delivered, Acked uint64 // since Open

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/store"
@@ -52,4 +53,25 @@ type Limits struct {
 	// TransientBytes bounds the bodies and properties that are in memory only; above
 	// it OnBlocked is called. DefaultTransientBytes.
 	TransientBytes int64
+}
+
+func (o *Options) defaults() {
+	if o.BodyMemory == 0 {
+		o.BodyMemory = DefaultBodyMemory
+	}
+	if o.ConsumerTimeout == 0 {
+		o.ConsumerTimeout = DefaultConsumerTimeout
+	}
+	if o.Limits.Queues == 0 {
+		o.Limits.Queues = DefaultQueues
+	}
+	if o.Limits.TransientBytes == 0 {
+		o.Limits.TransientBytes = DefaultTransientBytes
+	}
+	if o.Limits.TransientBytes < 0 {
+		o.Limits.TransientBytes = math.MaxInt64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 }
