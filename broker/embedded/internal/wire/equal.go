@@ -153,8 +153,7 @@ func described(v any, ok bool) string {
 	return fmt.Sprintf("the value '%s' of type '%s'", erlang(v), TypeName(v))
 }
 
-// erlang writes a value as io:format does with ~p, strings with ~s; tables and
-// arrays, which no argument is, as Go does.
+// erlang writes a value as io:format does with ~p, strings with ~s.
 func erlang(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -169,6 +168,8 @@ func erlang(v any) string {
 		return fmt.Sprintf("{%d,%d}", v.Scale, uint32(v.Value))
 	case []byte:
 		return string(v)
+	case Table, []any:
+		return Term(v)
 	}
 	return fmt.Sprint(v)
 }
