@@ -79,6 +79,7 @@ func packages() map[string]Package {
 			"actors", "broker", "broker/amqp", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
+		"internal/management": {StdOnly: true},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
 		"internal/testenv":    {StdOnly: true},
 		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
@@ -88,7 +89,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/control", "internal/treeview", "supervisor", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/control", "internal/management", "internal/treeview", "supervisor", "task", "task/codec",
 		}},
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
