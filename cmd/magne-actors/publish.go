@@ -70,6 +70,7 @@ func newPublishCmd(e *env) *cobra.Command {
 
 // target is where and how to publish.
 type target struct {
+	file    *config.File // nil with --url
 	dialer  broker.Dialer
 	queue   broker.Queue
 	codec   task.Codec
@@ -80,8 +81,7 @@ type target struct {
 func (e *env) target(f *publishFlags, name string) (*target, error) {
 	if f.url != "" {
 		if !plausibleURL(f.url) {
-			return nil, usageError(errors.New("--url is not the URL of a broker"),
-				"write amqp://user:password@host:5672/vhost (amqps:// for TLS) and percent-encode special characters")
+			return nil, errURL()
 		}
 		c, err := codec.ByName(f.codec)
 		if err != nil {
@@ -97,7 +97,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		if f.codec == "magne" {
 			q = amqp.MagneQueue(f.queue)
 		}
-		return &target{amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, q, c, f.timeout}, nil
+		return &target{dialer: amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, queue: q, codec: c, timeout: f.timeout}, nil
 	}
 	file, err := e.load(f.file)
 	if err != nil {
@@ -112,7 +112,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		return nil, err
 	}
 	dialer, err := file.Dialer(nil)
-	return &target{dialer, pool.BrokerQueue(), c, f.timeout}, err
+	return &target{file, dialer, pool.BrokerQueue(), c, f.timeout}, err
 }
 
 // plausibleURL reports whether s can be meant as the URL of a broker. A path with
@@ -172,7 +172,7 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	defer closeSource()
 	session, err := t.dialer.Dial(ctx)
 	if err != nil {
-		return failed(exitUnreachable, err, "is the broker running, and its address right?")
+		return unreachable(t.file, err)
 	}
 	out, err := t.run(ctx, session, interruptible(ctx, messages), newTally(e.stderr, total))
 	text := fmt.Sprintf("%d published to queue %s, confirmed in %.2f s (%.0f/s)\n",

@@ -64,6 +64,7 @@ func newRoot(e *env) *cobra.Command {
 		newCheckCmd(e),
 		newInitCmd(e),
 		newPublishCmd(e),
+		newQueueCmd(e),
 		newTreeCmd(e),
 		newSchemaCmd(e),
 		newVersionCmd(e),

@@ -142,8 +142,9 @@ func goroutines() map[string]string {
 
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
-		"cmd/magne-actors/publish.go": "reads --from, which may block; ends with the context of the command, or with the process",
-		"cmd/magne-actors/run.go":     "answers the signals; ends when the System has",
+		"cmd/magne-actors/publish.go":      "reads --from, which may block; ends with the context of the command, or with the process",
+		"cmd/magne-actors/queue_change.go": "reads the answer to a question; ends with it, or with the process",
+		"cmd/magne-actors/run.go":          "answers the signals; ends when the System has",
 
 		"bench/child.go": "the measured system; ends when everything is settled, and the process with it",
 		"bench/raw.go":   "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
