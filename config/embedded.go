@@ -58,6 +58,9 @@ func (f *File) checkListen(at string) {
 func (f *File) checkUsers(at string) {
 	for _, name := range sortedNames(f.Broker.Embedded.Users) {
 		user := at + component(name)
+		if name == "guest" {
+			f.read.complain(user, "guest is who magne-actors itself connects as: choose another name")
+		}
 		if err := validHash(f.Broker.Embedded.Users[name].Reveal()); f.read.usable(user) && err != nil {
 			f.read.complain(user, "not the hash of a password: %v; `magne-actors broker hash-password` makes one, single quotes keep it whole", err)
 		}

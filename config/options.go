@@ -87,7 +87,7 @@ func (f *File) AMQP(log *slog.Logger) (amqp.Dialer, error) {
 }
 
 // EmbeddedProduct is what the embedded broker calls itself.
-const EmbeddedProduct = "magne-actors"
+const EmbeddedProduct = "magne-actors embedded broker"
 
 // BrokerQueue describes the pool's queue to a broker, with what belongs to it.
 func (p *Pool) BrokerQueue() broker.Queue {
