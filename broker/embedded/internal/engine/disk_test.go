@@ -28,6 +28,18 @@ func crash(t *testing.T, dir string, o engine.Options) *engine.Engine {
 	return open(t, o)
 }
 
+// settled waits until all that came before is on disk: acknowledgements too are
+// written with, or before, a message that follows them.
+func settled(t testing.TB, e *engine.Engine, o *engine.Owner) {
+	t.Helper()
+	if _, err := e.DeclareQueue(o, engine.QueueSpec{Name: "settled", Durable: true}, false); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, e)
+	c.publish("settled", "last")
+	c.confirmed()
+}
+
 // confirmed waits until all that was published is confirmed.
 func (c *client) confirmed() {
 	c.t.Helper()
@@ -81,8 +93,7 @@ func testReopen(t *testing.T, memory int64, clean bool) {
 		c.must(e.Close())
 		e = open(t, o)
 	} else {
-		_, err := e.DeclareQueue(c.owner, engine.QueueSpec{Name: "sync", Durable: true}, false) // the acks are on disk
-		c.must(err)
+		settled(t, e, c.owner)
 		e = crash(t, o.Dir, o)
 	}
 
