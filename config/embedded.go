@@ -6,14 +6,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/magne-actors/magne-actors/broker/embedded"
 )
 
 // checkEmbedded looks at the embedded broker, which is the one that will run.
@@ -61,7 +63,7 @@ func (f *File) checkUsers(at string) {
 		if name == "guest" {
 			f.read.complain(user, "guest is who magne-actors itself connects as: choose another name")
 		}
-		if err := validHash(f.Broker.Embedded.Users[name].Reveal()); f.read.usable(user) && err != nil {
+		if err := embedded.Hash(f.Broker.Embedded.Users[name].Reveal()).Validate(); f.read.usable(user) && err != nil {
 			f.read.complain(user, "not the hash of a password: %v; `magne-actors broker hash-password` makes one, single quotes keep it whole", err)
 		}
 	}
@@ -176,10 +178,32 @@ func (c Certificate) clientTLS() (*tls.Config, error) {
 	}, nil
 }
 
-// validHash says what is wrong with the form of a hash.
-func validHash(h string) error {
-	if strings.HasPrefix(h, "$argon2id$") || strings.HasPrefix(h, "$2a$") || strings.HasPrefix(h, "$2b$") || strings.HasPrefix(h, "$2y$") {
-		return nil
+// EmbeddedOptions are those of the embedded broker. Its listener has TLS with
+// Broker.Embedded.TLS.ServerTLS. A nil log is silent.
+func (f *File) EmbeddedOptions(log *slog.Logger) embedded.Options {
+	e := &f.Broker.Embedded
+	o := embedded.Options{
+		Dir: e.Dir, Fsync: e.Fsync, BodyMemory: int64(e.BodyMemory), ConsumerTimeout: e.ConsumerTimeout, Heartbeat: e.Heartbeat, Logger: log,
+		Limits: embedded.Limits{
+			Connections: e.Limits.Connections, Channels: e.Limits.Channels, Consumers: e.Limits.Consumers, Queues: e.Limits.Queues,
+			FrameBytes: e.Limits.Frame, MessageBytes: e.Limits.Message, TransientBytes: int64(e.Limits.Transient), BufferBytes: e.Limits.Buffer,
+		},
 	}
-	return errors.New("neither argon2id nor bcrypt")
+	// There, zero stands for a default and less for none.
+	if o.BodyMemory == 0 {
+		o.BodyMemory = -1
+	}
+	if o.ConsumerTimeout == 0 {
+		o.ConsumerTimeout = -1
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = -1
+	}
+	for name, hash := range e.Users {
+		if o.Users == nil {
+			o.Users = make(map[string]embedded.Hash, len(e.Users))
+		}
+		o.Users[name] = embedded.Hash(hash.Reveal())
+	}
+	return o
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -33,7 +34,9 @@ func newRunCmd(e *env) *cobra.Command {
 			"Signals: TERM or INT stops warm (no new deliveries, running tasks may finish for `shutdown`,\n" +
 			"the rest returns to its queue, exit 0); a second one stops cold (everything is cancelled and\n" +
 			"handed back, exit 1 within 2 s); QUIT stops cold at once with a dump of the tree and the goroutines.\n\n" +
-			"A broker that is not there yet is waited for; one that refuses the credentials ends run.",
+			"Without broker.url the broker is embedded in this process: it keeps its queues in broker.embedded.dir,\n" +
+			"listens at broker.embedded.listen for other programs, and ends last. With broker.url, a broker that is\n" +
+			"not there yet is waited for; one that refuses the credentials ends run.",
 		Example: "  magne-actors run -c magne.yaml\n  MAGNE_BROKER_URL=amqp://mq:5672/ magne-actors run -o json",
 		Args:    noFile,
 	}
@@ -88,20 +91,52 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	if err := control.Check(socket); err != nil {
 		return failed(exitError, err, "stop the other instance, or set control.socket to another path")
 	}
-	var s *actors.System
-	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
-		src := control.Source{Version: version(), Tree: func() *supervisor.Node { return s.Tree() }}
-		return control.Serve(ctx, socket, src, log)
-	}})
-	if s, err = actors.New(o); err != nil {
-		return err
-	}
 	log.Info("starting", "version", version(), "pid", os.Getpid(), "config", file, "broker", f.Broker.Address(), "control", socket)
-	err = e.untilSignalled(ctx, s, log)
+	source := control.Source{Version: version()}
+	closeBroker := func() error { return nil }
+	if f.Broker.IsEmbedded() {
+		own, err := openBroker(ctx, f, log)
+		if err != nil {
+			return err
+		}
+		closeBroker = own.close
+		source.Broker = func() any { return own.Status() }
+		o.Services = append(o.Services, own.service())
+		if o.Dialer, err = inProcess(f, own, log); err != nil {
+			return errors.Join(err, own.close())
+		}
+	}
+	err = e.runActors(ctx, o, source, socket, log)
+	// Last of all: what was settled while the actors stopped is flushed here.
+	if closing := closeBroker(); err == nil && closing != nil {
+		err = fmt.Errorf("close the embedded broker: %w", closing)
+	}
 	if err == nil {
 		log.Info("stopped")
 	}
 	return stopped(err)
+}
+
+// inProcess reaches the broker of this process without a socket.
+func inProcess(f *config.File, own *ownBroker, log *slog.Logger) (broker.Dialer, error) {
+	d, err := f.AMQP(log)
+	d.NetDial, d.TLS = own.dialNet, nil
+	d.URL = "amqp://guest:guest@" + f.Broker.Embedded.Listen + "/"
+	return d, err
+}
+
+// runActors runs the system with its control socket until it has stopped.
+func (e *env) runActors(ctx context.Context, o actors.Options, source control.Source, socket string, log *slog.Logger) error {
+	var s *actors.System
+	source.Tree = func() *supervisor.Node { return s.Tree() }
+	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
+		return control.Serve(ctx, socket, source, log)
+	}})
+	s, err := actors.New(o)
+	if err != nil {
+		return err
+	}
+	return e.untilSignalled(ctx, s, log)
 }
 
 // stopped gives the end of a System its exit status.

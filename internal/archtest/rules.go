@@ -1,5 +1,7 @@
 package archtest
 
+import "maps"
+
 // Rules describes the shape that a module must have. Directories and files are
 // named relative to the module's root, with slashes; the root is ".".
 type Rules struct {
@@ -46,7 +48,7 @@ func Project() Rules {
 }
 
 func packages() map[string]Package {
-	return map[string]Package{
+	rows := map[string]Package{
 		".": {StdOnly: true}, // documentation
 
 		// What a user's handlers and children link.
@@ -60,11 +62,6 @@ func packages() map[string]Package {
 		"broker/amqp":       {Imports: []string{"broker"}},
 		"broker/brokertest": {Imports: []string{"broker"}},
 
-		// The embedded broker. Its parts are pure or own one thing each.
-		"broker/embedded/internal/store":    {StdOnly: true},
-		"broker/embedded/internal/wire":     {StdOnly: true},
-		"broker/embedded/internal/wire/gen": {StdOnly: true},
-
 		// The runtime. It knows brokers by their seam and codecs by task.Codec.
 		"supervisor": {Imports: []string{"internal/restart"}},
 		"actors":     {Imports: []string{"broker", "internal/credit", "internal/restart", "supervisor", "task"}},
@@ -76,7 +73,7 @@ func packages() map[string]Package {
 
 		// What is around the runtime.
 		"config": {Imports: []string{
-			"actors", "broker", "broker/amqp", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
+			"actors", "broker", "broker/amqp", "broker/embedded", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
@@ -84,12 +81,13 @@ func packages() map[string]Package {
 		"internal/testenv":    {StdOnly: true},
 		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
 		"internal/archtest":   {StdOnly: true},
+		"internal/clienttest": {StdOnly: true}, // tests only
 		"internal/e2e":        {StdOnly: true}, // tests only
 		"internal/doctest":    {StdOnly: true}, // tests only
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/control", "internal/management", "internal/treeview", "supervisor", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/management", "internal/treeview", "supervisor", "task", "task/codec",
 		}},
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
@@ -97,6 +95,29 @@ func packages() map[string]Package {
 		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
+	}
+	maps.Copy(rows, embeddedPackages())
+	return rows
+}
+
+// embeddedPackages are the parts of the embedded broker, each of which is pure or
+// owns one thing.
+func embeddedPackages() map[string]Package {
+	return map[string]Package{
+		"broker/embedded": {Imports: []string{
+			"broker/embedded/internal/engine", "broker/embedded/internal/store", "broker/embedded/internal/wire",
+		}},
+		"broker/embedded/internal/engine": {Imports: []string{
+			"broker/embedded/internal/deadletter", "broker/embedded/internal/queueargs", "broker/embedded/internal/routing",
+			"broker/embedded/internal/store", "broker/embedded/internal/wire",
+		}, StdOnly: true},
+		"broker/embedded/internal/deadletter": {Imports: []string{"broker/embedded/internal/wire"}, StdOnly: true},
+		"broker/embedded/internal/queueargs":  {Imports: []string{"broker/embedded/internal/routing", "broker/embedded/internal/wire"}, StdOnly: true},
+		"broker/embedded/internal/routing":    {Imports: []string{"broker/embedded/internal/wire"}, StdOnly: true},
+		"broker/embedded/internal/difftest":   {StdOnly: true}, // tests only
+		"broker/embedded/internal/store":      {StdOnly: true},
+		"broker/embedded/internal/wire":       {StdOnly: true},
+		"broker/embedded/internal/wire/gen":   {StdOnly: true},
 	}
 }
 
@@ -113,6 +134,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/mattn/go-isatty", Packages: []string{"cmd/magne-actors", "bench"}},
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
+		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
 		{Path: "golang.org/x/sys", Packages: []string{"bench"}},
 		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
 
@@ -139,6 +161,10 @@ func goroutines() map[string]string {
 		"broker/amqp/dialer.go":    "closes a connection, which the library does with a deadline only in its own time",
 		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
+
+		"broker/embedded/broker.go": "Close of all connections at once; each ends with its deadline",
+		"broker/embedded/conn.go":   "the writer of a connection, counted in it; ends with it",
+		"broker/embedded/serve.go":  "connections and the sweeper, counted in the broker's WaitGroup, and the end of one Serve; end at Close",
 
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
