@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/magne-actors/magne-actors/broker/embedded"
 	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
@@ -129,6 +130,34 @@ func TestRabbitMQIsLikeItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sequences(t, "50")
 			compare(t, quorum, rabbit(t), otherHost(t))
+		})
+	}
+}
+
+// embeddedBroker is one in this process, which keeps its messages on disk.
+func embeddedBroker(t *testing.T) broker {
+	b, err := embedded.Open(embedded.Options{Dir: t.TempDir(), Heartbeat: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return broker{vhost: "/", dial: func() (net.Conn, error) { return b.Dial(context.Background()) }}
+}
+
+// TestSameAsRabbitMQ is what this package is for.
+func TestSameAsRabbitMQ(t *testing.T) {
+	for name, quorum := range map[string]bool{"classic": false, "quorum": true} {
+		t.Run(name, func(t *testing.T) {
+			n := "200"
+			if quorum {
+				n = "20" // its queues take a while
+			}
+			sequences(t, n)
+			compare(t, quorum, rabbit(t), embeddedBroker(t))
 		})
 	}
 }

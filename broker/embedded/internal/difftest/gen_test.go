@@ -314,7 +314,8 @@ func (g *gen) queueArgs() wire.Table {
 		args["x-single-active-consumer"] = true
 	}
 	if g.seldom("odd argument", 20) {
-		args[g.one("name", "x-expires", "x-queue-mode", "x-max-age", "x-other")] = g.value()
+		args[g.one("name", "x-expires", "x-queue-mode", "x-max-age", "x-other")] =
+			rapid.SampledFrom([]any{int32(3600000), "lazy", nil, "1h", int32(-1)}).Draw(g.t, "value")
 	}
 	if len(args) == 0 {
 		return nil

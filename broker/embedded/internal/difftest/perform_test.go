@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,11 +31,15 @@ func (w *world) key(k string) string {
 	return k
 }
 
+// serverNamed is a name that was chosen for a queue that could not be declared.
+var serverNamed = regexp.MustCompile(`amq\.gen-[\w-]{22}`)
+
 // text is the reverse of real in a text.
 func (w *world) text(s string) string {
 	for i, name := range w.generated {
 		s = strings.ReplaceAll(s, name, fmt.Sprint("gen", i))
 	}
+	s = serverNamed.ReplaceAllString(s, "amq.gen")
 	s = strings.ReplaceAll(s, "vhost '"+w.vhost+"'", "vhost '/'")
 	return strings.ReplaceAll(s, w.prefix, "")
 }
