@@ -52,13 +52,15 @@ fuzz: ## each fuzz test for FUZZTIME (20s)
 bench-smoke: deps ## every benchmark once, so that they keep working
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	$(GO) run ./bench noop -n $(N) -vs raw
+	$(GO) run ./bench brokers -n $(N) -runs 1
 
-bench: deps ## micro benchmarks COUNT times (6) through benchstat, then noop and latency against the raw client
+bench: deps ## micro benchmarks COUNT times (6) through benchstat, then noop and latency against the raw client, and the brokers
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench . -count $(COUNT) ./... | tee $(BUILD)/micro.txt
 	$(TOOL) benchstat $(wildcard bench/results/micro.txt) $(BUILD)/micro.txt
 	$(GO) run ./bench noop -vs raw
 	$(GO) run ./bench latency -vs raw
+	$(GO) run ./bench brokers -queued 1000000
 
 demo: ## a private RabbitMQ, the latency example with N tasks (2000), its progress and its tree
 	@N=$(N) scripts/demo.sh

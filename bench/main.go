@@ -29,6 +29,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == childArg {
 		os.Exit(child(os.Stdin, os.Stdout, os.Stderr))
 	}
+	if len(os.Args) == 3 && os.Args[1] == brokerChildArg {
+		os.Exit(brokerChild(os.Args[2], os.Stdin, os.Stdout, os.Stderr))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -36,6 +39,9 @@ func main() {
 
 // run measures what args ask for and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == brokersArg {
+		return runBrokers(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == childArg {
 		os.Exit(child(os.Stdin, os.Stdout, os.Stderr))
 	}
+	if len(os.Args) == 3 && os.Args[1] == brokerChildArg {
+		os.Exit(brokerChild(os.Args[2], os.Stdin, os.Stdout, os.Stderr))
+	}
 	os.Exit(testenv.Main(m).Run())
 }
 
@@ -106,6 +109,46 @@ func TestPrintReportsAFullDisk(t *testing.T) {
 	for _, output := range []string{"text", "json"} {
 		if err := print(rows, &options{output: output}, brokenWriter{}, new(bytes.Buffer)); !errors.Is(err, errDisk) {
 			t.Errorf("-o %s: got %v, want %v", output, err, errDisk)
+		}
+	}
+}
+
+// TestBrokers runs everything for real, with few messages.
+func TestBrokers(t *testing.T) {
+	testenv.RabbitMQ(t) // skips without one
+	var out, errOut bytes.Buffer
+	args := []string{"brokers", "-n", "500", "-runs", "1", "-queued", "300", "-o", "json"}
+	if code := run(t.Context(), args, &out, &errOut); code != exitOK {
+		t.Fatalf("exit status %d, want 0:\n%s", code, &errOut)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines on stdout, want one for each system:\n%s", len(lines), &out)
+	}
+	for i, system := range []string{systemClassic, systemQuorum, systemEmbedded} {
+		var r brokerRow
+		if err := json.Unmarshal([]byte(lines[i]), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.System != system || r.N != 500 || len(r.Runs) != 1 || r.Queued != 300 {
+			t.Errorf("row %d: %s", i, lines[i])
+		}
+		for _, figure := range []float64{r.PublishPerS, r.ConsumePerS, r.PublishTimes, r.ConsumeTimes, r.StartMS, r.QueuedRSSMiB, r.QueuedStartMS} {
+			if figure <= 0 {
+				t.Errorf("%s: a figure is missing: %s", system, lines[i])
+			}
+		}
+	}
+	if !strings.Contains(errOut.String(), "with 300 messages queued") {
+		t.Errorf("stderr has no table:\n%s", &errOut)
+	}
+}
+
+func TestBrokersRefusesNonsense(t *testing.T) {
+	for _, args := range [][]string{{"-n", "0"}, {"-runs", "0"}, {"-queued", "-1"}, {"-o", "xml"}, {"more"}, {"-nonsense"}} {
+		var out, errOut bytes.Buffer
+		if code := run(t.Context(), append([]string{"brokers"}, args...), &out, &errOut); code != exitUsage {
+			t.Errorf("%v: exit status %d, want %d", args, code, exitUsage)
 		}
 	}
 }

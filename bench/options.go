@@ -46,7 +46,7 @@ func (o *options) job(system, url, queue string) *job {
 // parse reads the command line; help goes to w.
 func parse(args []string, w io.Writer) (*options, error) {
 	if len(args) == 0 {
-		return nil, errors.New("which scenario? noop or latency")
+		return nil, errors.New("which scenario? noop, latency or brokers")
 	}
 	o := new(options)
 	for _, s := range scenarios() {
@@ -59,7 +59,7 @@ func parse(args []string, w io.Writer) (*options, error) {
 		if strings.HasPrefix(args[0], "-") && errors.Is(fs.Parse(args), flag.ErrHelp) {
 			return nil, flag.ErrHelp
 		}
-		return nil, fmt.Errorf("unknown scenario %q: want noop or latency, and then the flags", args[0])
+		return nil, fmt.Errorf("unknown scenario %q: want noop, latency or brokers, and then the flags", args[0])
 	}
 	// The flag package would print the error and the help of its own accord.
 	fs.SetOutput(io.Discard)
@@ -83,11 +83,12 @@ func (o *options) flags(w io.Writer) (fs *flag.FlagSet, smoke *bool) {
 	fs = flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(w)
 	fs.Usage = func() {
-		fmt.Fprint(w, "usage: go run ./bench noop|latency [flags]\n\n")
+		fmt.Fprint(w, "usage: go run ./bench noop|latency|brokers [flags]\n\n")
 		for _, s := range scenarios() {
 			fmt.Fprintf(w, "  %-8s %s\n", s.name, s.about)
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "  %-8s %s\n\nThese are the flags of noop and latency; `brokers -h` lists its own.\n\n", brokersArg,
+			"the embedded broker beside RabbitMQ: confirmed publishing, consuming, memory, start")
 		fs.PrintDefaults()
 	}
 	fs.IntVar(&o.n, "n", 0, "how many `messages` (default: noop 100000, latency 10000)")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests and the demo need beside Go: RabbitMQ and python3-pika,
-# with --race gcc as well. Quick and silent when everything is there. Debian and
+# Installs what the tests and the demo need beside Go: RabbitMQ, the Python clients
+# pika, kombu and Celery, Node.js with npm, with --race gcc as well. Quick and silent when everything is there. Debian and
 # its relatives only; elsewhere it says what is missing.
 set -euo pipefail
 
@@ -18,7 +18,11 @@ need=()
 # rabbitmq-server is in /usr/sbin, which is not on everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin command -v rabbitmq-server >/dev/null || need+=(rabbitmq-server)
 # Debian's own Python: one from pyenv does not see Debian's modules.
-/usr/bin/python3 -c 'import pika' 2>/dev/null || need+=(python3-pika)
+for module in pika kombu celery; do
+	/usr/bin/python3 -c "import $module" 2>/dev/null || need+=("python3-$module")
+done
+command -v node >/dev/null || need+=(nodejs)
+command -v npm >/dev/null || need+=(npm)
 if [ -n "$race" ] && ! command -v gcc >/dev/null; then
 	need+=(gcc libc6-dev)
 fi

@@ -142,9 +142,11 @@ func (c *checker) thirdPartyImport(f *file, where, imported string) {
 // statements checks what a file does rather than what it imports.
 func (c *checker) statements(f *file) {
 	main := f.ast.Name.Name == "main"
+	// In a bubble of synctest, time.Sleep moves the clock and takes no time.
+	bubble := slices.Contains(slices.Collect(maps.Values(f.imports)), "testing/synctest")
 	f.uses(func(n ast.Node, imported, name string) {
 		switch where := c.at(f, n.Pos()); {
-		case f.test && imported == "time" && name == "Sleep":
+		case f.test && !bubble && imported == "time" && name == "Sleep":
 			c.report(where, "time.Sleep in a test: wait for the event itself, or use testing/synctest")
 		case f.test:
 		case imported == "fmt" && strings.HasPrefix(name, "Print") && !main:

@@ -90,7 +90,7 @@ func packages() map[string]Package {
 			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/management", "internal/treeview", "supervisor", "task", "task/codec",
 		}},
 		"bench": {Imports: []string{
-			"actors", "broker", "broker/amqp", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
 		}},
 		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
@@ -172,8 +172,9 @@ func goroutines() map[string]string {
 		"cmd/magne-actors/queue_change.go": "reads the answer to a question; ends with it, or with the process",
 		"cmd/magne-actors/run.go":          "answers the signals; ends when the System has",
 
-		"bench/child.go": "the measured system; ends when everything is settled, and the process with it",
-		"bench/raw.go":   "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
+		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",
+		"bench/brokers_child.go": "the embedded broker, until standard input ends",
+		"bench/raw.go":           "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
 
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",

@@ -272,3 +272,11 @@ func (n *Node) CPU() (time.Duration, error) {
 	}
 	return cpuTime(n.run.beam)
 }
+
+// RSS returns the resident memory of the node, in bytes.
+func (n *Node) RSS() (int64, error) {
+	if n.run == nil {
+		return 0, errors.New("testenv: the node is down")
+	}
+	return RSS(n.run.beam)
+}

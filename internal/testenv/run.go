@@ -148,3 +148,20 @@ func cpuTime(pid int) (time.Duration, error) {
 	const ticksPerSecond = 100 // USER_HZ of every Linux
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
+
+// RSS reads the resident memory of a process from /proc, in bytes.
+func RSS(pid int) (int64, error) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, fmt.Errorf("testenv: memory: %w", err)
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("testenv: memory: unexpected %q", statm)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("testenv: memory: %w", err)
+	}
+	return pages * int64(os.Getpagesize()), nil
+}
