@@ -31,6 +31,11 @@ func (p Pool) withDefaults() Pool {
 // check looks at values that are right by themselves and wrong together.
 func (f *File) check() {
 	f.need("version", "missing: begin the file with version: 1")
+	if f.read.alone {
+		f.Broker.URL, f.Broker.TLS = "", TLS{}
+		f.checkEmbedded()
+		return
+	}
 	if f.read.set("broker.url") {
 		f.checkBrokerURL()
 	}

@@ -26,11 +26,22 @@ func Load(path string) (*File, error) {
 // File is returned together with it and holds what could be read; its Options
 // repeats the mistakes together with those that it finds itself.
 func Parse(r io.Reader, name string, environ []string) (*File, error) {
+	return parse(r, newReader(name, newEnvironment(environ)))
+}
+
+// ParseBroker is Parse for the embedded broker alone: there need be no pools, and
+// broker.url, which may well lead to it, is not looked at.
+func ParseBroker(r io.Reader, name string, environ []string) (*File, error) {
 	rd := newReader(name, newEnvironment(environ))
+	rd.alone = true
+	return parse(r, rd)
+}
+
+func parse(r io.Reader, rd *reader) (*File, error) {
 	f, err := rd.parse(r)
 	if err != nil {
 		// The table and the structs differ: a mistake in this package, which its tests look for.
-		rd.errs = append(rd.errs, &FieldError{Source: name, Message: err.Error()})
+		rd.errs = append(rd.errs, &FieldError{Source: rd.file, Message: err.Error()})
 	}
 	f.read = rd
 	if !rd.unread {

@@ -32,6 +32,7 @@ type reader struct {
 	bad    map[string]bool  // paths whose value is no use
 	under  map[string]bool  // paths below which something is
 	hidden map[string]bool  // paths whose value came from a variable or a file
+	alone  bool             // for the embedded broker, without anything that uses it
 	unread bool             // it is not even a mapping: nothing else can be said about it
 	warns  []*FieldError
 	errs   []*FieldError
