@@ -56,6 +56,7 @@ func (s *sink) awaitTag(n uint64) {
 func benchmarks(b *testing.B, run func(b *testing.B, o engine.Options)) {
 	b.Run("memory", func(b *testing.B) { run(b, engine.Options{}) })
 	b.Run("disk", func(b *testing.B) { run(b, engine.Options{Dir: b.TempDir()}) })
+	b.Run("bodies on disk", func(b *testing.B) { run(b, engine.Options{Dir: b.TempDir(), BodyMemory: -1}) })
 }
 
 const window = 1000
@@ -91,23 +92,15 @@ func BenchmarkDeliverAck(b *testing.B) {
 		e, s := open(b, o), newSink()
 		c := connect(b, e)
 		c.declare("q", nil)
-		p := message(b, "", "q", wire.Properties{DeliveryMode: wire.Persistent}, string(make([]byte, 100)))
-		fill := func() {
+		refill := func() {
 			b.StopTimer()
-			done := s.confirms
-			for i := range n {
-				m := *p
-				if _, err := e.Publish(&m, s, uint64(i), ""); err != nil {
-					b.Fatal(err)
-				}
-			}
-			s.awaitConfirms(done + n)
+			fill(b, e, s, n)
 			b.StartTimer()
 		}
 		ch := e.NewChannel(c.owner, s)
 		defer ch.Close()
 		ch.Qos(window, false)
-		fill()
+		refill()
 		if err := ch.Consume(engine.ConsumeSpec{Queue: "q"}, func(string) {}); err != nil {
 			b.Fatal(err)
 		}
@@ -115,7 +108,7 @@ func BenchmarkDeliverAck(b *testing.B) {
 		tag := uint64(0)
 		for b.Loop() {
 			if tag++; tag%n == 0 {
-				fill()
+				refill()
 			}
 			s.awaitTag(tag)
 			if err := ch.Ack(tag, false); err != nil {

@@ -160,7 +160,9 @@ func (m *model) channel() *modelChannel {
 	return m.channels[rapid.IntRange(0, len(m.channels)-1).Draw(m.t, "channel")]
 }
 
-func (m *model) queue() *modelQueue { return m.queues[rapid.IntRange(0, len(m.queues)-1).Draw(m.t, "queue")] }
+func (m *model) queue() *modelQueue {
+	return m.queues[rapid.IntRange(0, len(m.queues)-1).Draw(m.t, "queue")]
+}
 
 func (m *model) OpenChannel() {
 	c := &modelChannel{
