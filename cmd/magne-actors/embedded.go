@@ -94,7 +94,7 @@ func unopened(err error, dir string) error {
 		if locked.PID > 0 {
 			who = fmt.Sprintf("process %d", locked.PID)
 		}
-		return failed(exitError, err, "%s has this directory open: stop it, or give this broker another one in broker.embedded.dir\n"+
+		return failed(exitError, err, "%s has this directory open: stop it, or give this broker another one: broker.embedded.dir or --dir\n"+
 			"  (`magne-actors publish` and `queue` reach a broker that runs; several instances share one by broker.url)", who)
 	}
 	if _, ok := errors.AsType[*embedded.CorruptError](err); ok {
@@ -113,9 +113,10 @@ func unbound(err error, address string) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return failed(exitError, err, "something listens at %s already, perhaps RabbitMQ or another magne-actors. To use it as the broker,\n"+
 			"  write its address into broker.url: amqp://guest:guest@%s/\n"+
-			"  To have the embedded broker beside it, choose another address in broker.embedded.listen, for example 127.0.0.1:5673", address, address)
+			"  To have the embedded broker beside it, choose another address, for example 127.0.0.1:5673:\n"+
+			"  broker.embedded.listen, or --listen of `magne-actors broker`", address, address)
 	case errors.Is(err, syscall.EACCES):
-		return failed(exitError, err, "ports below 1024 are for root: choose another in broker.embedded.listen")
+		return failed(exitError, err, "ports below 1024 are for root: choose another in broker.embedded.listen or --listen")
 	}
-	return failed(exitError, err, "broker.embedded.listen must be an address of this machine")
+	return failed(exitError, err, "broker.embedded.listen or --listen must be an address of this machine")
 }

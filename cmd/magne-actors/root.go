@@ -41,9 +41,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "magne-actors",
-		Short: "Run tasks from RabbitMQ under a supervision tree",
-		Long: "magne-actors consumes tasks from RabbitMQ, runs them on supervised workers within watermarks,\n" +
-			"and settles each delivery exactly once.\n\n" +
+		Short: "Run tasks from AMQP queues under a supervision tree",
+		Long: "magne-actors consumes tasks from its embedded broker or from RabbitMQ, runs them on supervised\n" +
+			"workers within watermarks, and settles each delivery exactly once.\n\n" +
 			"Exit status: 0 ok, 1 error, 2 usage or configuration, 3 unreachable,\n" +
 			"70 the root supervisor gave up, 75 temporary failure, try again.",
 		Example: "  magne-actors init\n  magne-actors check\n  magne-actors run",
@@ -65,6 +65,7 @@ func newRoot(e *env) *cobra.Command {
 		newInitCmd(e),
 		newPublishCmd(e),
 		newQueueCmd(e),
+		newBrokerCmd(e),
 		newTreeCmd(e),
 		newSchemaCmd(e),
 		newVersionCmd(e),

@@ -41,18 +41,32 @@ func newRunCmd(e *env) *cobra.Command {
 		Args:    noFile,
 	}
 	file := addConfigFlag(cmd)
-	cmd.Flags().String("log-level", "info", "least level that is logged: debug|info|warn|error")
-	complete(cmd, "log-level", []string{"debug", "info", "warn", "error"})
+	level := addLogLevel(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var level slog.Level
-		word, _ := cmd.Flags().GetString("log-level")
-		if err := level.UnmarshalText([]byte(word)); err != nil {
-			return usageError(err, "--log-level takes debug, info, warn or error")
+		log, err := e.logger(cmd, *level)
+		if err != nil {
+			return err
 		}
-		asJSON := e.json() || !cmd.Flags().Changed("output") && !isTerminal(e.stderr)
-		return e.runSystem(cmd.Context(), *file, newLogger(e.stderr, asJSON, level))
+		return e.runSystem(cmd.Context(), *file, log)
 	}
 	return cmd
+}
+
+// addLogLevel adds the flag of the commands that log.
+func addLogLevel(cmd *cobra.Command) *string {
+	level := cmd.Flags().String("log-level", "info", "least level that is logged: debug|info|warn|error")
+	complete(cmd, "log-level", []string{"debug", "info", "warn", "error"})
+	return level
+}
+
+// logger writes to stderr: text on a terminal, JSON lines otherwise, or as -o says.
+func (e *env) logger(cmd *cobra.Command, word string) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(word)); err != nil {
+		return nil, usageError(err, "--log-level takes debug, info, warn or error")
+	}
+	asJSON := e.json() || !cmd.Flags().Changed("output") && !isTerminal(e.stderr)
+	return newLogger(e.stderr, asJSON, level), nil
 }
 
 // isTerminal reports whether a reader or writer is one.

@@ -168,6 +168,7 @@ func goroutines() map[string]string {
 
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
+		"cmd/magne-actors/broker.go":       "the listener and the control socket; both end with the context, and are waited for",
 		"cmd/magne-actors/publish.go":      "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/queue_change.go": "reads the answer to a question; ends with it, or with the process",
 		"cmd/magne-actors/run.go":          "answers the signals; ends when the System has",
