@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/queueargs"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/routing"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
@@ -34,10 +36,10 @@ func (e *Engine) DeclareQueue(o *Owner, spec QueueSpec, passive bool) (QueueOK, 
 	}
 }
 
-// nameQueue chooses a name if the client leaves that to the broker.
+// nameQueue checks the name, or chooses one if the client leaves that to the broker.
 func (e *Engine) nameQueue(spec *QueueSpec) error {
 	if spec.Name != "" {
-		return nil // reserved names are refused only if there is no such queue
+		return routing.ReservedName("queue", spec.Name)
 	}
 	if err := queueargs.ServerNamed(spec.Args); err != nil {
 		return err
@@ -210,7 +212,7 @@ func (e *Engine) CancelConsumers(queue string) int {
 	}
 	q.mu.Lock()
 	defer q.unlock()
-	consumers := q.roster.all
+	consumers := slices.Clone(q.roster.all)
 	for len(q.roster.all) > 0 {
 		q.roster.remove(q.roster.all[0])
 	}

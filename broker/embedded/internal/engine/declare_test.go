@@ -180,3 +180,34 @@ func TestCopies(t *testing.T) {
 		}
 	}
 }
+
+func TestCancelConsumers(t *testing.T) {
+	c := connect(t, open(t, engine.Options{}))
+	c.declare("q", nil)
+	for _, tag := range []string{"x", "y", "z"} {
+		c.consume("q", tag)
+	}
+	if n := c.e.CancelConsumers("q"); n != 3 {
+		t.Errorf("got %d, want 3", n)
+	}
+	if diff := cmp.Diff([]string{"x", "y", "z"}, c.cancelled); diff != "" {
+		t.Error(diff)
+	}
+	if n := c.e.CancelConsumers("none"); n != 0 {
+		t.Errorf("got %d, want 0", n)
+	}
+	c.publish("q", "a")
+	c.expect()
+	c.consume("q", "x")
+	c.expect("a")
+}
+
+func TestReservedNames(t *testing.T) {
+	c := connect(t, open(t, engine.Options{}))
+	_, err := c.e.DeclareQueue(c.owner, engine.QueueSpec{Name: "amq.q"}, false)
+	refused(t, err, "403 queue name 'amq.q' contains reserved prefix 'amq.*'")
+	ok, err := c.e.DeclareQueue(c.owner, engine.QueueSpec{}, false)
+	c.must(err)
+	_, err = c.e.DeclareQueue(c.owner, engine.QueueSpec{Name: ok.Name}, true)
+	c.must(err)
+}

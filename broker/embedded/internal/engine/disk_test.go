@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -264,5 +265,50 @@ func TestLocked(t *testing.T) {
 	_, err := engine.Open(engine.Options{Dir: dir})
 	if _, ok := err.(*store.LockedError); !ok {
 		t.Errorf("got %v, want a *store.LockedError", err)
+	}
+}
+
+// A publisher who does not wait for confirms is held up by a slow disk.
+func TestPace(t *testing.T) {
+	slow := make(chan struct{})
+	var hold atomic.Bool
+	e := open(t, engine.Options{Dir: t.TempDir(), BodyMemory: -1, Fault: func(op store.Op, _ string) error {
+		if op == store.OpSync && hold.Load() {
+			<-slow
+		}
+		return nil
+	}})
+	c := connect(t, e)
+	c.declare("q", nil)
+	hold.Store(true)
+	const n, size = 80, 1 << 20
+	sent := make(chan struct{}, n)
+	go func() {
+		defer close(sent)
+		for range n {
+			if _, err := e.Publish(message(t, "", "q", persistent, string(make([]byte, size))), nil, 0, ""); err != nil {
+				t.Error(err)
+			}
+			sent <- struct{}{}
+		}
+	}()
+	got := 0
+	for held := false; !held; {
+		select {
+		case <-sent:
+			got++
+		case <-time.After(time.Second):
+			held = true
+		}
+	}
+	if got < 30 || got > 70 {
+		t.Errorf("got %d MiB taken while the disk stood still, want a little more than 32", got)
+	}
+	hold.Store(false)
+	close(slow)
+	for range sent {
+	}
+	if got := info(t, e, "q").Ready; got != n {
+		t.Errorf("got %d messages, want %d", got, n)
 	}
 }

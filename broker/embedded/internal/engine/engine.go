@@ -29,6 +29,7 @@ type Engine struct {
 
 	lanes sync.Map // of durable queues: store number to laneRef
 
+	unpaced   atomic.Int64 // bytes for the log since pace looked
 	memory    atomic.Int64 // bytes of messages in memory
 	transient atomic.Int64 // those that are nowhere else
 
@@ -51,13 +52,14 @@ func Open(o Options) (*Engine, error) {
 // Close stops timers and writes what is pending. Channels should be closed before:
 // what they hold is delivered again after the next Open.
 func (e *Engine) Close() error {
-	if e.closed.Swap(true) || e.store == nil {
-		return nil
-	}
+	e.closed.Store(true)
 	for _, q := range e.table.Load().Queues() {
 		q.mu.Lock()
 		q.quiet()
 		q.mu.Unlock()
+	}
+	if e.store == nil {
+		return nil
 	}
 	return e.store.Close()
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/queueargs"
@@ -14,7 +15,7 @@ import (
 // returns it if it is mandatory, then confirms it. Otherwise c, unless nil, is
 // told once when the message is safe. An error ends the channel of the publisher
 // (or its connection), and c is not called. user is who is logged in, for the
-// property user-id. Publish does not wait for the disk.
+// property user-id. Publish waits for the disk only if more than 32 MiB wait for it.
 func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (routed bool, err error) {
 	if e.closed.Load() {
 		return false, ErrClosed
@@ -43,7 +44,27 @@ func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (rout
 		w = newConfirm(c, seq)
 	}
 	n, _ := e.enqueue(&in, queues, w, false)
+	if e.store != nil && in.persistent {
+		e.pace(len(in.props) + len(p.Body))
+	}
 	return n > 0, nil
+}
+
+const (
+	paceStep    = 1 << 20
+	maxUnsynced = 32 << 20
+)
+
+// pace holds up publishers who are faster than the disk. Those who ask for confirms
+// wait for them, but nothing else stops the others from filling the memory.
+func (e *Engine) pace(n int) {
+	if e.unpaced.Add(int64(n)) < paceStep {
+		return
+	}
+	e.unpaced.Store(0)
+	if e.store.Stats().PendingBytes > maxUnsynced {
+		_ = e.store.Sync(context.Background()) // whoever asked for a confirm is told of an error
+	}
 }
 
 // inbound is a message on its way in, and what its properties say of it.

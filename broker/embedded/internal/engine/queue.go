@@ -204,6 +204,7 @@ func (q *Queue) clear() {
 				*ent = entry{}
 			}
 		}
+		l.ready, l.back = 0, nil
 	}
 	q.ready, q.unacked, q.bytes, q.outBytes = 0, 0, 0, 0
 }

@@ -42,6 +42,9 @@ func (q *Queue) trim(now int64) {
 
 // run does all that a change may have made possible.
 func (q *Queue) run(now int64) {
+	if q.deleted {
+		return
+	}
 	q.trim(now)
 	if q.dispatch(now, fresh{}); q.timed {
 		q.trim(now) // there is another head
