@@ -1,7 +1,7 @@
 // Package doctest holds the documents to the truth; it has tests only.
 //
-// The fenced blocks of README.md and docs/operations.md are run, in their order,
-// against a private RabbitMQ. The word after the language says how:
+// The fenced blocks of README.md are run, in their order, with the embedded broker,
+// and those of docs/operations.md against a private RabbitMQ. The word after the language says how:
 //
 //   - sh: a shell runs it, and must end with status 0. "sh service" is a program
 //     that stays until the end of the document. "sh make" is not run: its targets

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,7 @@ func runIn(root string, m *testing.M) int {
 // the programs of this repository in PATH.
 type world struct {
 	tmp, url string
+	broker   []string // variables that say which broker a magne.yaml without one means
 }
 
 func newWorld(t *testing.T) *world {
@@ -61,12 +63,31 @@ func newWorld(t *testing.T) *world {
 	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	return &world{tmp: t.TempDir(), url: url}
+	return &world{tmp: t.TempDir(), url: url, broker: []string{"MAGNE_BROKER_URL=" + url}}
+}
+
+// newEmbeddedWorld has no broker but the one that is embedded in the service.
+func newEmbeddedWorld(t *testing.T) *world {
+	t.Helper()
+	if err := programs(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0") // 5672 may be taken, and stays free for others
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, tmp := l.Addr().String(), t.TempDir()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &world{tmp: tmp, url: "amqp://guest:guest@" + address + "/", broker: []string{
+		"MAGNE_BROKER_EMBEDDED_LISTEN=" + address, "MAGNE_BROKER_EMBEDDED_DIR=" + filepath.Join(tmp, "magne-data"),
+	}}
 }
 
 func (w *world) env() []string {
-	return append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GOBIN="+bin,
-		"AMQP_URL="+w.url, "XDG_RUNTIME_DIR="+w.tmp, "TMPDIR="+w.tmp)
+	return append(append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GOBIN="+bin,
+		"AMQP_URL="+w.url, "XDG_RUNTIME_DIR="+w.tmp, "TMPDIR="+w.tmp), w.broker...)
 }
 
 // run runs a program to its end, which must be a success, and returns what it
