@@ -91,5 +91,8 @@ func (s *Series) Next(now time.Time, random float64) time.Duration {
 	return s.Backoff.Delay(s.n, random)
 }
 
+// Reset has the series start over, as after a long life.
+func (s *Series) Reset() { s.n, s.up = 0, false }
+
 // Attempts is the number of failures in a row.
 func (s *Series) Attempts() int { return s.n }

@@ -219,3 +219,48 @@ func TestSeriesStartsOverAfterALongLifeOnly(t *testing.T) {
 		}
 	})
 }
+
+// A breaker is open exactly after as many failures in a row as trip it, and then
+// allows a start only when no other is under way.
+func TestBreakerAllowsOneAtATimeAfterFailuresInARow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := restart.Breaker{Limit: rapid.IntRange(-1, 5).Draw(t, "limit"), Trip: rapid.IntRange(-1, 4).Draw(t, "trip")}
+		trip := b.Trip
+		if trip < 1 {
+			trip = restart.DefaultTrip
+		}
+		inARow := 0
+		for _, ok := range rapid.SliceOf(rapid.Bool()).Draw(t, "starts") {
+			if ok {
+				b.Succeeded()
+				inARow = 0
+			} else {
+				b.Failed()
+				inARow++
+			}
+			if got, want := b.Open(), inARow >= trip; got != want {
+				t.Fatalf("open after %d failures of %d: got %t, want %t", inARow, trip, got, want)
+			}
+			for starting := range 7 {
+				want := b.Limit < 1 || starting < b.Limit
+				if inARow >= trip {
+					want = starting == 0
+				}
+				if got := b.Allows(starting); got != want {
+					t.Fatalf("%+v with %d starting: got %t, want %t", b, starting, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestAResetSeriesStartsOver(t *testing.T) {
+	s := restart.Series{Backoff: restart.Backoff{Initial: time.Second}}
+	now := time.Unix(0, 0)
+	s.Next(now, 0.5)
+	s.Next(now, 0.5)
+	s.Reset()
+	if got := s.Next(now, 0.5); got != time.Second || s.Attempts() != 1 {
+		t.Errorf("after a reset: got %v at attempt %d, want 1s at attempt 1", got, s.Attempts())
+	}
+}
