@@ -61,6 +61,20 @@ func (f *Faults) DropConnections() int {
 	return len(all)
 }
 
+// CloseConnections closes the connections that match with 320 CONNECTION_FORCED
+// and reason, as an administrator would, and returns how many. match must not
+// call the broker.
+func (f *Faults) CloseConnections(reason string, match func(ConnectionStatus) bool) int {
+	n := 0
+	for _, c := range f.connections() {
+		if match(c.status()) {
+			n++
+			c.force(failf(wire.CodeConnectionForced, "%s", reason))
+		}
+	}
+	return n
+}
+
 // CancelConsumers ends all consumers of a queue, as its deletion would, and
 // returns how many. Clients with the capability are told.
 func (f *Faults) CancelConsumers(queue string) int {
