@@ -181,7 +181,7 @@ func (c *stuckConn) Write(b []byte) (int, error) {
 
 // TestProduct: the broker must be the one that is expected, where one is.
 func TestProduct(t *testing.T) {
-	url := testenv.RabbitMQ(t)
+	url := testenv.SharedNode(t).URL // which is RabbitMQ, whatever others test against
 	if name, version := admin(t, amqp.Dialer{URL: url, Product: "RabbitMQ"}).Product(); name != "RabbitMQ" || version == "" {
 		t.Errorf("product: got %q %q", name, version)
 	}
