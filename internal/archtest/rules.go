@@ -71,6 +71,9 @@ func packages() map[string]Package {
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
 
+		// Worker processes.
+		"internal/wire": {StdOnly: true},
+
 		// What is around the runtime.
 		"config": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
