@@ -154,10 +154,24 @@ func TestPublishRefused(t *testing.T) {
 	}{
 		{wire.Properties{UserID: "root"}, "406 user_id property set to 'root' but authenticated user was 'guest'"},
 		{wire.Properties{Expiration: "x"}, "406 invalid expiration 'x': no_integer"},
+		{wire.Properties{DeliveryMode: 3}, "406 invalid message: {delivery_mode_unknown,3}"},
 		{wire.Properties{Headers: wire.Table{"CC": "q"}}, `406 invalid message: {unacceptable_type_in_header,"CC",longstr}`},
 	} {
 		_, err := c.e.Publish(message(t, "", "q", p.props, ""), nil, 0, "guest")
 		refused(t, err, p.want)
+	}
+}
+
+func TestBlindCopiesAreNotReturned(t *testing.T) {
+	c := connect(t, open(t, engine.Options{}))
+	p := message(t, "", "none", wire.Properties{Headers: wire.Table{"BCC": []any{"nor this"}, "a": "b"}}, "m")
+	if routed, err := c.e.Publish(p, nil, 0, ""); routed || err != nil {
+		t.Errorf("got %v, %v, want not routed", routed, err)
+	}
+	props, err := wire.ParseProperties(p.Props)
+	c.must(err)
+	if diff := cmp.Diff(wire.Table{"a": "b"}, props.Headers); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 )
 
 // Publish routes a message. If routed is false, no queue got it, and the caller
-// returns it if it is mandatory, then confirms it. Otherwise c, unless nil, is
+// returns it if it is mandatory, then confirms it; p.Props are then without the
+// header BCC. Otherwise c, unless nil, is
 // told once when the message is safe. An error ends the channel of the publisher
 // (or its connection), and c is not called. user is who is logged in, for the
 // property user-id. Publish waits for the disk only if more than 32 MiB wait for it.
@@ -35,6 +36,7 @@ func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (rout
 	e.published.Add(1)
 	var room [4]*Queue
 	queues, _ := table.Route(room[:0], routing.Message{Exchange: p.Exchange, Key: p.Key, More: in.more, Headers: in.headers})
+	p.Props = in.props
 	if len(queues) == 0 {
 		return false, nil
 	}
@@ -87,6 +89,9 @@ func (e *Engine) inspect(props []byte) (inbound, error) {
 	in.priority, in.ttl, in.now = view.Priority, -1, e.now()
 	if view.Present&wire.PropUserID != 0 {
 		in.user = view.UserID
+	}
+	if mode := view.DeliveryMode; view.Present&wire.PropDeliveryMode != 0 && mode != wire.Persistent && mode != wire.Transient {
+		return inbound{}, errorf(wire.CodePreconditionFailed, "invalid message: {delivery_mode_unknown,%d}", mode)
 	}
 	if view.Present&wire.PropExpiration != 0 {
 		ttl, err := queueargs.Expiration(view.Expiration)
