@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,24 +64,18 @@ func (s rabbitSuite) alarm(args string) {
 	}
 }
 
+// connectionLine has the pid and the name in a line of list_connections.
+var connectionLine = regexp.MustCompile(`^(<\S+>)\t.*"connection_name","([^"]*)"`)
+
 func (s rabbitSuite) connections() (map[string]any, error) {
-	out, err := s.n.Ctl(s.t.Context(), "-q", "list_connections", "pid", "client_properties", "--formatter=json")
+	out, err := s.n.Ctl(s.t.Context(), "-q", "list_connections", "pid", "client_properties")
 	if err != nil {
 		return nil, err
 	}
-	var list []struct {
-		PID   string   `json:"pid"`
-		Props [][3]any `json:"client_properties"`
-	}
-	if err := json.Unmarshal([]byte(out[strings.Index(out, "["):]), &list); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
-	}
 	all := map[string]any{}
-	for _, c := range list {
-		for _, p := range c.Props {
-			if p[0] == "connection_name" {
-				all[fmt.Sprint(p[2])] = c.PID
-			}
+	for line := range strings.Lines(out) {
+		if m := connectionLine.FindStringSubmatch(line); m != nil {
+			all[m[2]] = m[1]
 		}
 	}
 	return all, nil
