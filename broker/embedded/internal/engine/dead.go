@@ -6,6 +6,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/deadletter"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/routing"
+	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
 
 const (
@@ -127,20 +128,27 @@ func (q *Queue) interred(c *casualty, safe bool) {
 	q.forgetMessage(ent)
 }
 
+func (e *Engine) inspectLetter(props []byte) (inbound, error) {
+	view, err := wire.ViewProperties(props)
+	if err != nil {
+		return inbound{}, err
+	}
+	return e.inspect(props, &view)
+}
+
 // sendLetter publishes the dead letter of a message and reports whether it is as
 // safe as the message was. It is when the letter is not wanted anywhere.
 func (e *Engine) sendLetter(q *Queue, c *casualty) bool {
 	target := deadletter.Target{Exchange: q.set.deadExchange, Key: q.set.deadKey}
 	m := c.msg
+	var in inbound
 	letter, err := deadletter.New(deadletter.Death{
 		Reason: c.reason, Queue: q.name, Time: time.Now(),
 		Exchange: m.exchange, Key: m.key, More: copies(m.props), Props: m.props,
 	}, target)
-	if err != nil {
-		e.log.Error("cannot dead-letter a message; it is dropped", "queue", q.name, "err", err)
-		return true
+	if err == nil {
+		in, err = e.inspectLetter(letter.Props)
 	}
-	in, err := e.inspect(letter.Props)
 	if err != nil {
 		e.log.Error("cannot dead-letter a message; it is dropped", "queue", q.name, "err", err)
 		return true

@@ -25,13 +25,17 @@ func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (rout
 	if err := table.Publishable(p.Exchange); err != nil {
 		return false, err
 	}
-	in, err := e.inspect(p.Props)
+	view, err := wire.ViewProperties(p.Props)
+	if err != nil {
+		return false, errorf(wire.CodeSyntaxError, "%v", err)
+	}
+	if view.Present&wire.PropUserID != 0 && string(view.UserID) != user {
+		return false, errorf(wire.CodePreconditionFailed,
+			"user_id property set to '%s' but authenticated user was '%s'", view.UserID, user)
+	}
+	in, err := e.inspect(p.Props, &view)
 	if err != nil {
 		return false, err
-	}
-	if in.user != nil && string(in.user) != user {
-		return false, errorf(wire.CodePreconditionFailed,
-			"user_id property set to '%s' but authenticated user was '%s'", in.user, user)
 	}
 	e.published.Add(1)
 	var room [4]*Queue
@@ -76,23 +80,12 @@ type inbound struct {
 	props      []byte // without BCC
 	headers    []byte
 	more       []string
-	user       []byte // nil: not said
 }
 
-// inspect reads the properties of a message.
-func (e *Engine) inspect(props []byte) (inbound, error) {
-	view, err := wire.ViewProperties(props)
-	if err != nil {
-		return inbound{}, errorf(wire.CodeSyntaxError, "%v", err)
-	}
+// inspect reads the properties of a message. Its errors come in RabbitMQ's order.
+func (e *Engine) inspect(props []byte, view *wire.PropertyView) (inbound, error) {
 	in := inbound{props: props, headers: view.Headers, persistent: view.DeliveryMode == wire.Persistent}
 	in.priority, in.ttl, in.now = view.Priority, -1, e.now()
-	if view.Present&wire.PropUserID != 0 {
-		in.user = view.UserID
-	}
-	if mode := view.DeliveryMode; view.Present&wire.PropDeliveryMode != 0 && mode != wire.Persistent && mode != wire.Transient {
-		return inbound{}, errorf(wire.CodePreconditionFailed, "invalid message: {delivery_mode_unknown,%d}", mode)
-	}
 	if view.Present&wire.PropExpiration != 0 {
 		ttl, err := queueargs.Expiration(view.Expiration)
 		if err != nil {
@@ -100,6 +93,10 @@ func (e *Engine) inspect(props []byte) (inbound, error) {
 		}
 		in.ttl = ttl.Microseconds()
 	}
+	if mode := view.DeliveryMode; view.Present&wire.PropDeliveryMode != 0 && mode != wire.Persistent && mode != wire.Transient {
+		return inbound{}, errorf(wire.CodePreconditionFailed, "invalid message: {delivery_mode_unknown,%d}", mode)
+	}
+	var err error
 	if len(view.Headers) > 0 {
 		err = in.moreKeys()
 	}
