@@ -134,8 +134,18 @@ func (ch *Channel) Get(queue string, noAck bool, got func(*Delivery)) (ok bool, 
 	if ent == nil || ent.due(now) {
 		return false, nil
 	}
-	ok, err = ch.get(q, handout{l, seq, ent, ent.msg}, noAck, now, got)
+	// What is behind it and expired is gone before the count, as in RabbitMQ.
+	q.take(l, seq, ent, out)
 	q.trim(now)
+	h := handout{l, seq, ent, ent.msg}
+	switch ok, err = ch.get(q, h, noAck, now, got); {
+	case !ok:
+		q.comeBack(l, seq, ent)
+	case noAck:
+		q.forget(l, seq, ent)
+	default:
+		q.begun(l, seq, ent)
+	}
 	return ok, err
 }
 
@@ -149,16 +159,12 @@ func (ch *Channel) get(q *Queue, h handout, noAck bool, now int64, got func(*Del
 	if !q.fill(&d, h) {
 		return false, errorf(wire.CodeInternalError, "Cannot get a message from %s", routing.QueueText(q.name))
 	}
-	d.Tag, d.Remaining = ch.nextTag, uint32(q.ready-1)
+	d.Tag, d.Remaining = ch.nextTag, uint32(q.ready)
 	ch.nextTag++
-	to := gone
 	if !noAck {
-		to = out
 		ch.unsettled.add(pending{tag: d.Tag, at: now, q: q, l: h.l, seq: h.seq})
-		q.begun(h.l, h.seq, h.ent)
 	}
 	got(&d)
 	q.e.delivered.Add(1)
-	q.take(h.l, h.seq, h.ent, to)
 	return true, nil
 }

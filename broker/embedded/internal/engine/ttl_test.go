@@ -54,6 +54,19 @@ func TestExpirationOfTheNextHead(t *testing.T) {
 	})
 }
 
+func TestGetDoesNotCountWhatExpired(t *testing.T) {
+	c := connect(t, open(t, engine.Options{}))
+	c.declare("q", nil)
+	c.publish("q", "a")
+	c.send("", "q", wire.Properties{Expiration: "0"}, "b")
+	_, err := c.ch.Get("q", false, func(d *engine.Delivery) {
+		if d.Remaining != 0 {
+			t.Errorf("got %d messages left, want none", d.Remaining)
+		}
+	})
+	c.must(err)
+}
+
 func TestTTLZeroIsDeliveredAtOnceOrNever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := connect(t, open(t, engine.Options{}))
