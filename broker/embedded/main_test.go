@@ -82,3 +82,17 @@ func channel(t testing.TB, conn *amqp.Connection) *amqp.Channel {
 	}
 	return ch
 }
+
+// settled waits until ok, which nothing announces.
+func settled(t testing.TB, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 10_000 {
+		if ok() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal("it does not come to that")
+}
