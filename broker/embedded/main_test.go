@@ -36,6 +36,13 @@ func listen(t testing.TB, b *embedded.Broker) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, b, l)
+	return l.Addr().String()
+}
+
+// serve serves b on l until the test ends.
+func serve(t testing.TB, b *embedded.Broker, l net.Listener) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Serve(ctx, l) }()
@@ -45,7 +52,6 @@ func listen(t testing.TB, b *embedded.Broker) string {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return l.Addr().String()
 }
 
 // dial connects within the process.
