@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,7 +205,7 @@ func (r result) want(t testing.TB, code int) result {
 
 // setup is the configuration of an instance.
 type setup struct {
-	url   string
+	url   string   // empty: the embedded broker
 	pools string   // YAML of the pools, at the left margin
 	top   string   // further YAML of the top level
 	env   []string // further variables
@@ -215,6 +216,21 @@ type setup struct {
 type app struct {
 	*process
 	dir, config, socket string
+	listen              string // of the embedded broker
+}
+
+// data is the directory of the embedded broker.
+func (a *app) data() string { return filepath.Join(a.dir, "magne-data") }
+
+// freeAddress is one on which nothing listens, for the moment.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // write writes the configuration and returns the instance that is to have it.
@@ -230,8 +246,13 @@ func (s setup) write(t testing.TB) *app {
 		}
 	})
 	a := &app{dir: dir, config: filepath.Join(dir, "magne.yaml"), socket: filepath.Join(dir, "magne.sock")}
-	text := fmt.Sprintf("version: 1\nbroker: {url: %q, reconnect: {initial: 50ms, max: 500ms}}\ncontrol: {socket: %s}\n%s\npools:\n%s",
-		s.url, a.socket, s.top, indent(s.pools))
+	which := fmt.Sprintf("url: %q", s.url)
+	if s.url == "" {
+		a.listen = freeAddress(t)
+		which = fmt.Sprintf("embedded: {listen: %q, dir: %s}", a.listen, a.data())
+	}
+	text := fmt.Sprintf("version: 1\nbroker: {%s, reconnect: {initial: 50ms, max: 500ms}}\ncontrol: {socket: %s}\n%s\npools:\n%s",
+		which, a.socket, s.top, indent(s.pools))
 	if err := os.WriteFile(a.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
