@@ -102,4 +102,5 @@ type Stats struct {
 	LogBytes                    int64  // store.Stats: zero without a Dir
 	Segments                    int
 	Syncs                       uint64
+	Copied                      uint64 // messages, by compaction
 }

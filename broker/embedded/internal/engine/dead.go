@@ -133,18 +133,22 @@ func (e *Engine) inspectLetter(props []byte) (inbound, error) {
 	if err != nil {
 		return inbound{}, err
 	}
-	return e.inspect(props, &view)
+	return e.inspect(&view)
 }
 
 // sendLetter publishes the dead letter of a message and reports whether it is as
 // safe as the message was. It is when the letter is not wanted anywhere.
 func (e *Engine) sendLetter(q *Queue, c *casualty) bool {
 	target := deadletter.Target{Exchange: q.set.deadExchange, Key: q.set.deadKey}
-	m := c.msg
-	var in inbound
+	m, in := c.msg, inbound{}
+	more, blind := copies(m.props)
+	props := m.props
+	if blind {
+		props = withoutBlind(props)
+	}
 	letter, err := deadletter.New(deadletter.Death{
 		Reason: c.reason, Queue: q.name, Time: time.Now(),
-		Exchange: m.exchange, Key: m.key, More: copies(m.props), Props: m.props,
+		Exchange: m.exchange, Key: m.key, More: more, Props: props,
 	}, target)
 	if err == nil {
 		in, err = e.inspectLetter(letter.Props)

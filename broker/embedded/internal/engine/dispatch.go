@@ -83,7 +83,9 @@ type handout struct {
 // the queue is released. It reports false if it cannot be read.
 func (q *Queue) fill(d *Delivery, h handout) bool {
 	d.Redelivered = h.ent.count() > 0
+	blind := false
 	if h.msg != nil {
+		blind = h.msg.blind
 		d.Exchange, d.Key, d.Props, d.Body = h.msg.exchange, h.msg.key, h.msg.props, h.msg.body
 	} else {
 		if !q.read(h.ent) {
@@ -91,6 +93,10 @@ func (q *Queue) fill(d *Delivery, h handout) bool {
 		}
 		r := &q.record
 		d.Exchange, d.Key, d.Props, d.Body = r.Exchange, r.Key, r.Props, r.Body
+		_, blind = copies(r.Props)
+	}
+	if blind {
+		d.Props = withoutBlind(d.Props)
 	}
 	if d.Redelivered && q.set.quorum {
 		d.Props = withDeliveryCount(d.Props, h.ent.count())

@@ -62,7 +62,8 @@
 //
 // # Different from RabbitMQ
 //
-// Quorum queues are classic ones with a delivery count and limit. What comes back to
-// one goes to its old place, not behind what came back before it. Keys in a BCC
-// header do not route dead letters.
+// Quorum queues are classic ones with a delivery count and limit: what comes back to
+// one goes to its old place, not behind what came back before it, and one that
+// rejects publishes does so at its limit, not one message later, and takes them
+// again as soon as there is room. amq.rabbitmq.reply-to is not a queue.
 package engine

@@ -26,7 +26,7 @@ type laneRef struct {
 func (e *Engine) openStore() error {
 	x := &index{e: e}
 	s, err := store.Open(store.Options{
-		Dir: e.options.Dir, Interval: e.options.Fsync, Fault: e.options.Fault, Logger: e.options.Logger,
+		Dir: e.options.Dir, Interval: e.options.Fsync, SegmentBytes: e.options.SegmentBytes, Fault: e.options.Fault, Logger: e.options.Logger,
 		OnChange: e.diskChanged,
 	}, x)
 	if err != nil {

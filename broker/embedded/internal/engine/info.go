@@ -50,7 +50,7 @@ func (e *Engine) Stats() Stats {
 	}
 	if e.store != nil {
 		st := e.store.Stats()
-		s.LogBytes, s.Segments, s.Syncs = st.Bytes, st.Segments, st.Syncs
+		s.LogBytes, s.Segments, s.Syncs, s.Copied = st.Bytes, st.Segments, st.Syncs, st.Copied
 	}
 	return s
 }

@@ -12,6 +12,7 @@ type message struct {
 
 	held      atomic.Int32 // entries
 	transient bool         // some entry is nowhere else
+	blind     bool         // props has the header BCC
 }
 
 // overhead is what a message takes in memory beside its contents.

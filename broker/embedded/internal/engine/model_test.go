@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/engine"
+	"github.com/magne-actors/magne-actors/broker/embedded/internal/store"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
 
@@ -342,7 +343,7 @@ func (m *model) Check() {
 
 func TestModel(t *testing.T) {
 	for name, options := range map[string]engine.Options{
-		"memory": {}, "disk": {Dir: "."}, "bodies on disk": {Dir: ".", BodyMemory: -1},
+		"memory": {}, "disk": {Dir: "."}, "bodies on disk": {Dir: ".", BodyMemory: -1, SegmentBytes: store.MinSegmentBytes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) { testModel(t, rt, options) })

@@ -39,6 +39,9 @@ type Options struct {
 	// when they may go on. It must neither wait nor call the engine.
 	OnBlocked func(reason string)
 
+	// SegmentBytes is the size of the log's files. 0: store.DefaultSegmentBytes.
+	SegmentBytes int64
+
 	// Fault is the store's, for tests.
 	Fault func(op store.Op, file string) error
 

@@ -4,8 +4,8 @@ import (
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
 
-// Headers by which a publisher routes to more keys; that of blind copies is taken
-// out.
+// Headers by which a publisher routes to more keys; consumers do not see that of
+// blind copies.
 const (
 	copyHeader  = "CC"
 	blindHeader = "BCC"
@@ -24,9 +24,7 @@ func (in *inbound) moreKeys() error {
 				"invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, wire.TypeName(v))
 		}
 		in.more = appendStrings(in.more, keys)
-		if name == blindHeader {
-			in.props = editHeaders(in.props, func(h wire.Table) { delete(h, blindHeader) })
-		}
+		in.blind = in.blind || name == blindHeader
 	}
 	return nil
 }
@@ -40,15 +38,22 @@ func appendStrings(dst []string, values []any) []string {
 	return dst
 }
 
-// copies returns the keys in the header CC of a message that has been accepted.
-func copies(props []byte) []string {
+// copies returns the further routing keys of a message that has been accepted, and
+// whether some of them are blind.
+func copies(props []byte) (keys []string, blind bool) {
 	view, err := wire.ViewProperties(props)
 	if err != nil || len(view.Headers) == 0 {
-		return nil
+		return nil, false
 	}
-	v, _ := wire.FindField(view.Headers, copyHeader)
-	keys, _ := v.([]any)
-	return appendStrings(nil, keys)
+	in := inbound{headers: view.Headers}
+	_ = in.moreKeys() // it was accepted
+	return in.more, in.blind
+}
+
+// withoutBlind takes out the header of blind copies. It is there as long as the
+// message is in a queue: a dead letter goes to its keys again.
+func withoutBlind(props []byte) []byte {
+	return editHeaders(props, func(h wire.Table) { delete(h, blindHeader) })
 }
 
 // withDeliveryCount sets the header by which quorum queues tell how often a message

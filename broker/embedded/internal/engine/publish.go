@@ -33,25 +33,27 @@ func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (rout
 		return false, errorf(wire.CodePreconditionFailed,
 			"user_id property set to '%s' but authenticated user was '%s'", view.UserID, user)
 	}
-	in, err := e.inspect(p.Props, &view)
+	in, err := e.inspect(&view)
 	if err != nil {
 		return false, err
 	}
 	e.published.Add(1)
 	var room [4]*Queue
 	queues, _ := table.Route(room[:0], routing.Message{Exchange: p.Exchange, Key: p.Key, More: in.more, Headers: in.headers})
-	p.Props = in.props
 	if len(queues) == 0 {
+		if in.blind {
+			p.Props = withoutBlind(p.Props)
+		}
 		return false, nil
 	}
-	in.msg = &message{exchange: p.Exchange, key: p.Key, props: in.props, body: p.Body}
+	in.msg = &message{exchange: p.Exchange, key: p.Key, props: p.Props, body: p.Body, blind: in.blind}
 	var w *confirm
 	if c != nil {
 		w = newConfirm(c, seq)
 	}
 	n, _ := e.enqueue(&in, queues, w, false)
 	if e.store != nil && in.persistent {
-		e.pace(len(in.props) + len(p.Body))
+		e.pace(len(p.Props) + len(p.Body))
 	}
 	return n > 0, nil
 }
@@ -77,14 +79,14 @@ func (e *Engine) pace(n int) {
 type inbound struct {
 	arrival
 	persistent bool
-	props      []byte // without BCC
 	headers    []byte
-	more       []string
+	more       []string // further routing keys
+	blind      bool     // some of them
 }
 
 // inspect reads the properties of a message. Its errors come in RabbitMQ's order.
-func (e *Engine) inspect(props []byte, view *wire.PropertyView) (inbound, error) {
-	in := inbound{props: props, headers: view.Headers, persistent: view.DeliveryMode == wire.Persistent}
+func (e *Engine) inspect(view *wire.PropertyView) (inbound, error) {
+	in := inbound{headers: view.Headers, persistent: view.DeliveryMode == wire.Persistent}
 	in.priority, in.ttl, in.now = view.Priority, -1, e.now()
 	if view.Present&wire.PropExpiration != 0 {
 		ttl, err := queueargs.Expiration(view.Expiration)

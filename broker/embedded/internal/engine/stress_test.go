@@ -67,7 +67,7 @@ func (x *inbox) close() {
 // consumers and others do meanwhile.
 func TestStress(t *testing.T) {
 	for name, o := range map[string]engine.Options{
-		"memory": {}, "disk": {Dir: "."}, "bodies on disk": {Dir: ".", BodyMemory: -1},
+		"memory": {}, "disk": {Dir: "."}, "bodies on disk": {Dir: ".", BodyMemory: -1, SegmentBytes: 16 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o.Dir != "" {

@@ -242,6 +242,30 @@ func TestDeadLetterCycle(t *testing.T) {
 	})
 }
 
+func TestBlindCopiesOfDeadLetters(t *testing.T) {
+	for _, o := range []engine.Options{{}, {Dir: t.TempDir(), BodyMemory: -1}} {
+		c := connect(t, open(t, o))
+		c.declare("q", wire.Table{"x-dead-letter-exchange": ""})
+		c.declare("copy", nil)
+		c.declare("blind", nil)
+		c.send("", "q", wire.Properties{
+			DeliveryMode: wire.Persistent, Headers: wire.Table{"CC": []any{"copy"}, "BCC": []any{"blind"}},
+		}, "m")
+		c.consume("q", "x")
+		c.must(c.ch.Reject(1, false)) // comes again: rejected is no cycle
+		for _, q := range []string{"copy", "blind"} {
+			c.expectQueue(q, "m", "m")
+		}
+		for _, d := range c.takeAll() {
+			p, err := wire.ParseProperties(d.props)
+			c.must(err)
+			if _, ok := p.Headers["BCC"]; ok {
+				t.Errorf("%s: got the header BCC", d.Body)
+			}
+		}
+	}
+}
+
 func TestRejectPublish(t *testing.T) {
 	c := connect(t, open(t, engine.Options{}))
 	c.declare("dead", nil)
