@@ -1,6 +1,7 @@
 // Package magne is the front page of magne-actors; it has no code.
 //
-// magne-actors runs tasks from RabbitMQ queues: routed to workers under
+// magne-actors runs tasks from the queues of RabbitMQ, or of its own embedded
+// broker: routed to workers under
 // watermarks, each delivery settled exactly once towards the broker, everything
 // kept alive by a supervision tree that an operator can look at.
 //
@@ -26,8 +27,9 @@
 //
 //   - task: messages, handlers, the mux, outcome errors; task/codec: body formats;
 //     task/builtin and task/httptask: handlers without code
-//   - broker: the seam to a message broker; broker/amqp: RabbitMQ;
-//     broker/brokertest: what an implementation must pass
+//   - broker: the seam to a message broker; broker/amqp: the client of RabbitMQ and
+//     its like; broker/embedded: a broker inside the process; broker/brokertest:
+//     what an implementation must pass
 //   - actors: the runtime; supervisor: OTP supervisors and the tree
 //   - config: magne.yaml
 //

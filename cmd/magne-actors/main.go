@@ -1,5 +1,5 @@
-// Command magne-actors consumes tasks from RabbitMQ and runs them under a
-// supervision tree. `magne-actors --help` lists its commands.
+// Command magne-actors consumes tasks from its embedded broker or from RabbitMQ and
+// runs them under a supervision tree. `magne-actors --help` lists its commands.
 //
 // One file holds one command; root.go puts them together, exit.go turns errors
 // into exit codes, and run is the whole program as a function.

@@ -26,6 +26,22 @@ func TestReadme(t *testing.T) {
 	r.document("README.md")
 }
 
+// The configurations in documents that are not run are right, too.
+func TestYAMLOfDocuments(t *testing.T) {
+	checked := 0
+	for _, doc := range documents(t) {
+		for _, f := range fences(t, doc) {
+			if f.lang == "yaml" && strings.HasPrefix(f.text, "version:") {
+				(&reader{t: t}).yaml(f)
+				checked++
+			}
+		}
+	}
+	if checked < 4 {
+		t.Errorf("%d configurations are found: is the pattern right?", checked)
+	}
+}
+
 func TestOperations(t *testing.T) {
 	// One task that is unknown; after it was given another chance, too.
 	r := reader{t: t, w: newWorld(t), settled: 2, dead: 1}
