@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,14 +16,21 @@ type supervisor struct {
 	sys  *System
 	inc  *incarnation // its own
 	m    *machine
-	kids []running
-	tell func(any) // given to the children
+	kids map[int]*running // by the machine's keys
+	tell func(any)        // given to the children
 	ctx  actor.Context
 	plan *time.Timer // the plan's backoff
+
+	shown    *offspring // what this incarnation has last made its node's
+	changed  bool       // the children are others than shown
+	lost     []*node
+	requests map[int]*request // not yet answered
+	asked    int              // how many requests there were
 }
 
-// running is the current incarnation of a child.
+// running is a child and its current incarnation.
 type running struct {
+	node  *node
 	inc   *incarnation
 	pid   *actor.PID
 	timer *time.Timer
@@ -31,11 +39,25 @@ type running struct {
 }
 
 func newSupervisor(s *System, inc *incarnation) *supervisor {
-	return &supervisor{sys: s, inc: inc, m: newMachine(inc.node, rand.Float64), kids: make([]running, len(inc.node.children))}
+	n := inc.node
+	o := *n.offspring.Load()
+	sup := &supervisor{
+		sys: s, inc: inc, m: newMachine(n, rand.Float64), shown: &o, lost: o.lost,
+		kids: make(map[int]*running), requests: make(map[int]*request),
+	}
+	n.offspring.Store(sup.shown) // from now on ours, and no longer an older incarnation's
+	n.restarts.Store(newRecent(sup.m.spec.Intensity))
+	for i, k := range sup.m.kids {
+		sup.kids[k.key] = &running{node: o.kids[i]}
+	}
+	return sup
 }
 
 // Drains makes it a Drainer: it ends when its children have.
 func (s *supervisor) Drains() {}
+
+// Starts makes it a Starter: it is up when its children are.
+func (s *supervisor) Starts() {}
 
 // Receive never blocks.
 func (s *supervisor) Receive(ctx actor.Context) {
@@ -49,13 +71,15 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.inc.node.set(s.inc.gen, stateStopping)
 		s.handle(evStop{})
 	case childUp:
-		s.handle(evUp{m.inc.index, m.inc.gen})
+		s.handle(evUp{m.inc.key, m.inc.gen})
 	case childEnding:
-		s.handle(evEnding{m.inc.index, m.inc.gen, m.exit})
+		s.handle(evEnding{m.inc.key, m.inc.gen, m.exit})
 	case childDown:
-		s.handle(evExit{m.inc.index, m.inc.gen, m.exit})
+		s.handle(evExit{m.inc.key, m.inc.gen, m.exit})
 	case timerFired:
 		s.fired(m)
+	case *request:
+		s.requested(m)
 	case *actor.Stopping:
 		s.orphan()
 	}
@@ -69,7 +93,7 @@ type timerFired struct {
 
 func (s *supervisor) fired(m timerFired) {
 	// A child whose end is already in the mailbox is not abandoned.
-	if m.inc != nil && m.inc.phase.Load() == incDown && s.m.kids[m.i].phase.alive() {
+	if p, found := s.m.find(m.i); found && m.inc.phase.Load() == incDown && s.m.kids[p].phase.alive() {
 		return
 	}
 	s.handle(m.evTimer)
@@ -85,6 +109,7 @@ func (s *supervisor) handle(ev event) {
 			}
 		}
 	}
+	s.show()
 }
 
 func (s *supervisor) act(a action) event {
@@ -98,8 +123,10 @@ func (s *supervisor) act(a action) event {
 		s.sys.stop(s.kids[a.i].pid, s.kids[a.i].inc)
 	case actEnding:
 		s.node(a.i).set(a.gen, stateStopping)
+	case actKill:
+		s.kill(a)
 	case actAbandon:
-		k := &s.kids[a.i]
+		k := s.kids[a.i]
 		k.abandoned = s.sys.abandon(k.pid, k.inc)
 	case actExit:
 		s.exited(a)
@@ -107,9 +134,18 @@ func (s *supervisor) act(a action) event {
 		s.backoff(a)
 	case actTimer:
 		s.arm(a)
+	case actCount:
+		s.inc.node.restarts.Load().add(time.Now())
 	case actReady:
 		s.inc.node.set(s.inc.gen, stateUp)
 		s.inc.tell(childUp{s.inc})
+	case actAdd:
+		s.kids[a.i] = &running{node: a.node}
+		s.changed = true
+	case actRemove:
+		s.remove(a.i)
+	case actReply:
+		s.reply(a.req, a.err)
 	case actGiveUp:
 		s.giveUp(a.err)
 	case actFinish:
@@ -118,38 +154,54 @@ func (s *supervisor) act(a action) event {
 	return nil
 }
 
-func (s *supervisor) node(i int) *node { return s.inc.node.children[i] }
+func (s *supervisor) node(i int) *node { return s.kids[i].node }
 
 func (s *supervisor) spawn(a actSpawn) event {
 	n := s.node(a.i)
-	inc := &incarnation{node: n, gen: a.gen, index: a.i, tell: s.tell}
+	inc := &incarnation{node: n, gen: a.gen, key: a.i, tell: s.tell}
+	if n.spec.Supervisor != nil {
+		inc.gone = make(chan struct{})
+	}
 	pid, err := s.sys.spawn(inc)
-	s.kids[a.i] = running{inc: inc, pid: pid}
+	*s.kids[a.i] = running{node: n, inc: inc, pid: pid}
 	if err != nil {
-		inc.phase.Store(incDown)
+		inc.over(incDown)
 		return evExit{a.i, a.gen, Exit{Reason: Abnormal, Err: fmt.Errorf("start: %w", err)}}
 	}
 	return nil
 }
 
 func (s *supervisor) up(a actUp) {
-	n := s.node(a.i)
+	k := s.kids[a.i]
+	n := k.node
+	if k.timer != nil {
+		k.timer.Stop()
+	}
 	n.set(a.gen, stateUp)
 	s.sys.log.Debug("child started", "actor", n.id, "generation", a.gen)
 	if n.spec.Up != nil {
-		s.call(n, func() { n.spec.Up(s.kids[a.i].pid, a.gen) })
+		s.call(n, func() { n.spec.Up(k.pid, a.gen) })
 	}
+}
+
+func (s *supervisor) kill(a actKill) {
+	k := s.kids[a.i]
+	s.sys.log.Warn("child killed: it did not stop in time", "actor", k.node.id, "generation", a.gen)
+	s.call(k.node, func() { k.node.spec.Kill(k.pid, a.gen) })
 }
 
 // exited records and logs the end of an incarnation and tells the child's owner.
 func (s *supervisor) exited(a actExit) {
-	n, k := s.node(a.i), &s.kids[a.i]
+	k := s.kids[a.i]
+	n := k.node
 	if k.timer != nil {
 		k.timer.Stop()
 	}
 	a.exit.Abandoned = k.abandoned // false if it ended just as its time was up
 	n.set(a.gen, endState(a.exit))
+	n.parked.Store(a.exit.Parked)
 	if a.exit.Err != nil {
+		n.failures.Add(1)
 		n.fail(a.exit.Err)
 	}
 	s.logExit(n, a)
@@ -174,6 +226,8 @@ func (s *supervisor) logExit(n *node, a actExit) {
 	switch {
 	case a.exit.Abandoned && n.spec.Shutdown != BrutalKill:
 		s.sys.log.Error("child abandoned: it did not stop in time and may still run", attrs...)
+	case a.exit.Parked:
+		s.sys.log.Error("child parked", attrs...)
 	case a.exit.Reason == Abnormal:
 		s.sys.log.Error("child failed", attrs...)
 	default:
@@ -196,6 +250,7 @@ func withStack(err error, attrs ...any) []any {
 func (s *supervisor) backoff(a actBackoff) {
 	n := s.node(a.i)
 	if a.delay > 0 {
+		n.until.Store(time.Now().Add(a.delay).UnixNano())
 		n.set(a.gen, stateBackoff)
 	}
 	s.sys.log.Warn("child will be restarted", "actor", n.id, "generation", a.gen, "restart_in", a.delay)
@@ -234,15 +289,15 @@ func (s *supervisor) orphan() {
 	if s.plan != nil {
 		s.plan.Stop()
 	}
-	for i := len(s.kids) - 1; i >= 0; i-- {
-		k := &s.kids[i]
+	for _, kid := range slices.Backward(s.m.kids) {
+		k := s.kids[kid.key]
 		if k.timer != nil {
 			k.timer.Stop()
 		}
-		if k.pid != nil && s.m.kids[i].phase.alive() {
+		if k.pid != nil && kid.phase.alive() {
 			s.sys.stop(k.pid, k.inc)
 			s.sys.abandon(k.pid, k.inc)
-			s.node(i).set(k.inc.gen, stateAbandoned)
+			k.node.set(k.inc.gen, stateAbandoned)
 		}
 	}
 }

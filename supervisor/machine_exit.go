@@ -1,123 +1,233 @@
 package supervisor
 
-import "time"
+import "fmt"
 
-func (m *machine) onUp(ev evUp, now time.Time) {
-	k := m.current(ev.i, ev.gen)
-	if k == nil || k.phase != starting {
+func (m *machine) onUp(ev evUp) {
+	p, found := m.current(ev.i, ev.gen)
+	if !found || m.kids[p].phase != starting {
 		return
 	}
-	k.phase = up
-	k.series.Up(now)
+	k := m.kids[p]
+	m.to(k, up)
+	k.ever, k.fresh = true, false
+	k.series.Up(m.now)
+	m.breaker.Succeeded()
 	m.do(actUp(ev))
-	m.started(ev.i)
+	m.met(k, up, nil)
 }
 
 func (m *machine) onEnding(ev evEnding) {
-	k := m.current(ev.i, ev.gen)
-	if k == nil || k.phase != starting && k.phase != up {
+	p, found := m.current(ev.i, ev.gen)
+	if !found || m.kids[p].phase != starting && m.kids[p].phase != up {
 		return
 	}
-	k.phase, k.exit = ending, ev.exit
+	m.kids[p].exit = ev.exit
 	m.do(actEnding{ev.i, ev.gen})
+	m.endsByItself(p)
+}
+
+// endsByItself bounds how long a child may take that was not asked to stop.
+func (m *machine) endsByItself(p int) {
+	k := m.kids[p]
+	if k.phase == starting {
+		k.early = true
+	}
+	m.to(k, ending)
 	d := k.shutdown
 	if d == BrutalKill { // nobody has asked it to stop; it may clean up
 		d = defaultShutdown
 	}
-	m.limit(ev.i, d)
-}
-
-func (m *machine) onExit(ev evExit, now time.Time) {
-	if m.current(ev.i, ev.gen) == nil {
-		return
+	if d != Infinity {
+		m.arm(k, d)
 	}
-	m.ended(ev.i, ev.exit, now)
 }
 
-func (m *machine) onTimer(ev evTimer, now time.Time) {
+func (m *machine) onExit(ev evExit) {
+	if p, found := m.current(ev.i, ev.gen); found {
+		m.ended(p, ev.exit)
+	}
+}
+
+func (m *machine) onTimer(ev evTimer) {
 	if ev.i < 0 {
 		if m.plan.step == pause && m.plan.token == ev.token {
 			m.startFrom(m.plan.from)
 		}
 		return
 	}
-	k := &m.kids[ev.i]
-	if k.token != ev.token {
+	p, found := m.find(ev.i)
+	if !found || m.kids[p].token != ev.token {
 		return
 	}
-	switch k.phase {
+	switch k := m.kids[p]; k.phase {
+	case starting:
+		m.tooLate(p)
 	case stopping, ending:
-		exit := Exit{Reason: Shutdown}
-		if k.phase == ending {
-			exit = k.exit
-		}
-		exit.Abandoned = true
-		m.do(actAbandon{ev.i, k.gen})
-		m.ended(ev.i, exit, now)
+		m.hangs(p)
 	case waiting:
-		m.spawn(ev.i)
-	case idle, gone, starting, up: // nothing waits for a timer
+		m.begin(p)
+	case idle, over, gone, queued, up: // nothing waits for a timer
 	}
 }
 
-// ended is called when an incarnation has ended or was abandoned.
-func (m *machine) ended(i int, exit Exit, now time.Time) {
-	k := &m.kids[i]
-	asked := m.asked(i)
-	m.exited(i, exit)
-	wasStarting := m.plan.step == startAll && m.plan.cursor == i
-	m.down(k)
-	switch {
-	case asked:
-		m.stopNext()
-	case k.needsRestart(exit.Reason):
-		exit.ID, exit.Generation = k.id, k.gen
-		m.restart(i, exit, now)
-	case wasStarting: // like OTP's ignore: the others start without it
-		m.started(i)
+// tooLate ends a child that was not up within its start timeout. That it was
+// asked to stop then does not make it any less a failure.
+func (m *machine) tooLate(p int) {
+	k := m.kids[p]
+	m.do(actStop{k.key, k.gen})
+	k.late = true
+	k.exit = Exit{Reason: Abnormal, Err: fmt.Errorf("start: not up within %v", k.startTimeout)}
+	m.endsByItself(p)
+}
+
+// hangs is called when a child has not ended in time.
+func (m *machine) hangs(p int) {
+	k := m.kids[p]
+	if k.kills && !k.killed {
+		k.killed = true
+		m.do(actKill{k.key, k.gen})
+		m.arm(k, killTime)
+		return
 	}
+	exit := Exit{Reason: Shutdown}
+	if k.phase == ending {
+		exit = k.exit
+	}
+	exit.Abandoned = true
+	m.do(actAbandon{k.key, k.gen})
+	m.ended(p, exit)
+}
+
+// ended is called when an incarnation has ended or was abandoned.
+func (m *machine) ended(p int, exit Exit) {
+	k := m.kids[p]
+	if k.late && k.phase == ending {
+		exit.Reason, exit.Err = k.exit.Reason, k.exit.Err
+	}
+	exit.ID, exit.Generation = k.id, k.gen
+	early := k.phase == starting || k.phase == ending && k.early
+	if early && exit.Reason == Abnormal {
+		m.breaker.Failed()
+	}
+	asked, planned := k.phase == stopping, m.planned(p)
+	_, exhausted := exit.Err.(*ExhaustedError)
+	exit.Parked = k.parks && exhausted && !asked && !planned
+	m.do(actExit{k.key, k.gen, exit, !asked && !planned})
+	k.exit, k.early, k.late, k.killed = Exit{}, false, false, false
+	switch {
+	case k.hold:
+		m.held(p)
+	case planned || asked && !k.again:
+		m.down(k)
+	case k.again:
+		k.again = false
+		m.begin(p)
+	case k.fresh && early && exit.Reason == Abnormal:
+		m.met(k, up, failedStart(exit))
+		m.remove(p)
+	case exit.Parked:
+		m.to(k, gone)
+		k.ever = true
+		m.met(k, up, exit.Err)
+	case k.needsRestart(exit.Reason):
+		m.met(k, up, failedStart(exit))
+		m.restart(p, exit)
+	default:
+		m.endedForGood(p, exit)
+	}
+}
+
+// failedStart is what an operator is told who waits for a child to be up.
+func failedStart(exit Exit) error {
+	if exit.Err == nil {
+		return fmt.Errorf("%s ended: %v", exit.ID, exit.Reason)
+	}
+	return fmt.Errorf("%s: %w", exit.ID, exit.Err)
 }
 
 func (k *kid) needsRestart(r Reason) bool {
 	return k.restart == Permanent || k.restart == Transient && r == Abnormal
 }
 
+// endedForGood is called for a child that has ended of its own accord and is not
+// restarted. Like OTP's ignore: the others start without it.
+func (m *machine) endedForGood(p int, exit Exit) {
+	k := m.kids[p]
+	m.to(k, over)
+	if k.restart == Temporary {
+		m.to(k, gone)
+	}
+	k.ever, k.fresh = true, false
+	if exit.Reason == Abnormal {
+		m.met(k, up, failedStart(exit))
+	} else {
+		m.met(k, up, nil)
+	}
+	significant := k.significant
+	if m.spec.Strategy == Dynamic {
+		m.remove(p)
+	}
+	if significant && (m.spec.AutoShutdown == AnySignificant || m.spec.AutoShutdown == AllSignificant && !m.significantLeft()) {
+		m.end(nil)
+	}
+}
+
+// significantLeft reports whether a significant child is active or will be.
+func (m *machine) significantLeft() bool {
+	for _, k := range m.kids {
+		if k.significant && k.phase != over && k.phase != gone {
+			return true
+		}
+	}
+	return false
+}
+
 // restart is called for a child that has ended and is to be started again.
-func (m *machine) restart(i int, exit Exit, now time.Time) {
-	if !m.win.Add(now) {
+func (m *machine) restart(p int, exit Exit) {
+	k := m.kids[p]
+	m.to(k, idle)
+	if !m.win.Add(m.now) {
 		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit})
 		return
 	}
-	delay := m.kids[i].series.Next(now, m.rnd())
-	if m.spec.Strategy == OneForOne {
-		m.backoff(i, delay)
+	m.do(actCount{})
+	delay := k.series.Next(m.now, m.rnd())
+	if m.each() {
+		m.backoff(k, delay)
 		if delay == 0 {
-			m.spawn(i)
+			m.begin(p)
 			return
 		}
-		m.kids[i].phase = waiting
-		m.arm(i, delay)
+		m.to(k, waiting)
+		m.arm(k, delay)
 		return
-	}
-	from := i
-	if m.spec.Strategy == OneForAll {
-		from = 0
 	}
 	if m.plan.step == stopAll || m.plan.step == pause { // an older failure waits as well
 		delay = max(delay, m.plan.delay)
 	}
-	m.stopFrom(from, i, delay)
+	m.stopFrom(m.group(p), k.key, delay)
 }
 
-// end stops all children for good: as asked, or because of err. What came
-// first is the reason.
+// group is the first of those that are restarted with child p.
+func (m *machine) group(p int) int {
+	if m.spec.Strategy == OneForAll {
+		return 0
+	}
+	return p
+}
+
+// end stops all children for good: as asked, because the significant ones have
+// ended, or because of err. What came first is the reason.
 func (m *machine) end(err *ExhaustedError) {
 	if m.ending {
 		return
 	}
-	m.ending, m.gaveUp = true, err
+	m.ending, m.gaveUp, m.queue = true, err, nil
 	if err != nil {
 		m.do(actGiveUp{err})
+	}
+	for _, k := range m.kids {
+		m.fail(k, errStopping)
 	}
 	m.stopFrom(0, 0, 0)
 }

@@ -1,56 +1,108 @@
 package supervisor
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// startFrom begins to start the children from i on, each after the one before
-// it is up.
-func (m *machine) startFrom(i int) {
-	m.plan = plan{step: startAll, from: i, cursor: i}
-	m.startNext()
+// advance goes on with the plan as far as it can. It is called after each event,
+// whatever that changed.
+func (m *machine) advance() {
+	if m.plan.step == stopAll {
+		m.stopNext()
+	}
+	if m.plan.step == startAll {
+		m.startNext()
+	}
+	m.startQueued()
 }
 
+// startFrom begins to start the children from p on, each after the one before
+// it is up. Those of a dynamic supervisor are started together.
+func (m *machine) startFrom(p int) {
+	if m.spec.Strategy != Dynamic {
+		m.plan = plan{step: startAll, from: p, cursor: p}
+		return
+	}
+	for p := range m.kids {
+		m.begin(p)
+	}
+}
+
+// startNext starts the next child and waits for it.
 func (m *machine) startNext() {
 	for ; m.plan.cursor < len(m.kids); m.plan.cursor++ {
-		if m.kids[m.plan.cursor].phase == idle {
+		switch m.kids[m.plan.cursor].phase {
+		case idle:
 			m.spawn(m.plan.cursor)
 			return
+		case starting, ending, stopping, waiting, queued:
+			return
+		case up, over, gone:
 		}
 	}
 	m.plan = plan{}
+	m.allUp()
+}
+
+func (m *machine) allUp() {
 	if !m.ready {
 		m.ready = true
 		m.do(actReady{})
 	}
 }
 
-func (m *machine) spawn(i int) {
-	k := &m.kids[i]
+// begin starts a child that is not running, now or when there is room.
+func (m *machine) begin(p int) {
+	if m.spec.Strategy != Dynamic {
+		m.spawn(p)
+		return
+	}
+	m.to(m.kids[p], queued)
+	m.queue = append(m.queue, m.kids[p].key)
+}
+
+// startQueued starts the children of a dynamic supervisor that there is room for.
+func (m *machine) startQueued() {
+	if m.spec.Strategy != Dynamic || m.ending {
+		return
+	}
+	for len(m.queue) > 0 && m.breaker.Allows(m.starting) {
+		p, found := m.find(m.queue[0])
+		m.queue = m.queue[1:]
+		if found && m.kids[p].phase == queued {
+			m.spawn(p)
+		}
+	}
+	if !m.ready && !slices.ContainsFunc(m.kids, func(k *kid) bool { return !k.ever }) {
+		m.allUp()
+	}
+}
+
+func (m *machine) spawn(p int) {
+	k := m.kids[p]
 	k.gen++
-	k.phase, k.token = starting, 0
-	m.do(actSpawn{i, k.gen})
-}
-
-// started goes on with the start after child i, if it was waiting for that one.
-func (m *machine) started(i int) {
-	if m.plan.step == startAll && m.plan.cursor == i {
-		m.plan.cursor++
-		m.startNext()
+	m.to(k, starting)
+	m.do(actSpawn{k.key, k.gen})
+	if k.startTimeout > 0 {
+		m.arm(k, k.startTimeout)
 	}
 }
 
-// stopFrom begins to stop the children from i on; what comes then depends on
+// stopFrom begins to stop the children from p on; what comes then depends on
 // m.ending and delay.
-func (m *machine) stopFrom(i, cause int, delay time.Duration) {
-	m.plan = plan{step: stopAll, from: i, cursor: len(m.kids) - 1, cause: cause, delay: delay}
-	for j := len(m.kids) - 1; j >= i; j-- {
-		if k := &m.kids[j]; k.phase == waiting {
-			k.phase, k.token = idle, 0 // its turn may come long after its backoff
-		}
-		if m.spec.Parallel {
-			m.ask(j)
+func (m *machine) stopFrom(p, cause int, delay time.Duration) {
+	m.plan = plan{step: stopAll, from: p, cursor: len(m.kids) - 1, cause: cause, delay: delay}
+	for j := len(m.kids) - 1; j >= p; j-- {
+		switch k := m.kids[j]; k.phase {
+		case waiting, over: // its turn may come long after its backoff
+			m.to(k, idle)
+		default:
+			if m.spec.Parallel {
+				m.ask(j)
+			}
 		}
 	}
-	m.stopNext()
 }
 
 // stopNext stops the last child that is still alive, unless it has been asked
@@ -62,66 +114,67 @@ func (m *machine) stopNext() {
 			return
 		}
 	}
-	switch {
-	case m.ending:
+	if m.ending {
 		m.plan = plan{}
 		m.do(actFinish{m.gaveUp})
-	case m.plan.delay > 0:
-		m.plan.step = pause
-		m.backoff(m.plan.cause, m.plan.delay)
-		m.arm(-1, m.plan.delay)
-	default:
-		m.backoff(m.plan.cause, 0)
-		m.startFrom(m.plan.from)
+		return
 	}
+	if p, found := m.find(m.plan.cause); found {
+		m.backoff(m.kids[p], m.plan.delay)
+	}
+	if m.plan.delay > 0 {
+		m.plan.step = pause
+		m.arm(nil, m.plan.delay)
+		return
+	}
+	m.startFrom(m.plan.from)
 }
 
-func (m *machine) backoff(i int, delay time.Duration) {
-	m.do(actBackoff{i, m.kids[i].gen, delay})
+func (m *machine) backoff(k *kid, delay time.Duration) {
+	m.do(actBackoff{k.key, k.gen, delay})
 }
 
 // ask asks a child to stop that is starting or up; one that is ending anyway is
 // left to it.
-func (m *machine) ask(i int) {
-	k := &m.kids[i]
-	if k.phase == starting || k.phase == up {
-		k.phase = stopping
-		m.do(actStop{i, k.gen})
-		m.limit(i, k.shutdown)
+func (m *machine) ask(p int) {
+	k := m.kids[p]
+	if k.phase != starting && k.phase != up {
+		return
 	}
-}
-
-// limit bounds how long a child may take to end.
-func (m *machine) limit(i int, d time.Duration) {
-	switch k := &m.kids[i]; d {
+	m.to(k, stopping)
+	m.do(actStop{k.key, k.gen})
+	switch k.shutdown {
 	case Infinity:
 	case BrutalKill:
-		m.do(actAbandon{i, k.gen})
-		m.exited(i, Exit{Reason: Shutdown, Abandoned: true})
-		m.down(k)
+		m.hangs(p)
 	default:
-		m.arm(i, d)
+		m.arm(k, k.shutdown)
 	}
 }
 
-// exited reports the end of a child's incarnation.
-func (m *machine) exited(i int, exit Exit) {
-	k := &m.kids[i]
-	exit.ID, exit.Generation = k.id, k.gen
-	m.do(actExit{i, k.gen, exit, !m.asked(i)})
-}
+// planned reports whether the plan wants child p down, so that its end needs no
+// other answer.
+func (m *machine) planned(p int) bool { return m.plan.step == stopAll && p >= m.plan.from }
 
-// asked says whether the end of child i was asked for, or no longer matters
-// because it is about to be.
-func (m *machine) asked(i int) bool {
-	return m.kids[i].phase == stopping || m.plan.step == stopAll && i >= m.plan.from
-}
-
-// down is the state of a child that was stopped by us. A temporary child does
-// not come back, whatever the reason.
+// down is called for a child that ended as the plan wants it. A temporary child
+// does not come back, whatever the reason.
 func (m *machine) down(k *kid) {
-	k.phase, k.token, k.exit = idle, 0, Exit{}
+	m.to(k, idle)
 	if k.restart == Temporary {
-		k.phase = gone
+		m.to(k, gone)
+		m.fail(k, errHeld)
+	}
+}
+
+// remove forgets a child that is not running.
+func (m *machine) remove(p int) {
+	k := m.kids[p]
+	m.do(actRemove{k.key})
+	m.kids = slices.Delete(m.kids, p, p+1)
+	if p < m.plan.from {
+		m.plan.from--
+	}
+	if p < m.plan.cursor || p == m.plan.cursor && m.plan.step == stopAll {
+		m.plan.cursor--
 	}
 }

@@ -167,10 +167,10 @@ func (w *world) exit(i int, reason Reason) {
 	if reason == Abnormal {
 		e.Err = errors.New("boom")
 	}
-	if w.m.current(i, k.gen) == nil {
+	if _, found := w.m.current(i, k.gen); !found {
 		w.t.Fatalf("the machine does not know that %d is alive", i)
 	}
-	if !w.m.asked(i) {
+	if !w.asked(i) {
 		if needs := k.Restart == Permanent || k.Restart == Transient && reason == Abnormal; needs {
 			w.count()
 		} else {
@@ -179,6 +179,9 @@ func (w *world) exit(i int, reason Reason) {
 	}
 	w.feed(evExit{i, k.gen, e})
 }
+
+// asked says whether the end of a child was asked for, or is about to be.
+func (w *world) asked(i int) bool { return w.m.kids[i].phase == stopping || w.m.planned(i) }
 
 // count checks a failure that needs a restart against the intensity.
 func (w *world) count() {
@@ -222,7 +225,7 @@ func (w *world) cameUp(i int) {
 func (w *world) fire(ev evTimer) {
 	delete(w.timers, ev)
 	// Who hangs in its own end is abandoned, and that counts as its failure.
-	if ev.i >= 0 && w.m.kids[ev.i].token == ev.token && !w.m.asked(ev.i) {
+	if ev.i >= 0 && w.m.kids[ev.i].token == ev.token && !w.asked(ev.i) {
 		if k := &w.kids[ev.i]; k.alive && k.dying && k.Restart != Temporary {
 			w.count()
 		}

@@ -41,14 +41,19 @@ type golden struct {
 	m      *machine
 	now    time.Time
 	timers map[int]int // child or -1 -> token of the newest timer
+	reqs   int
+	nodes  map[int]*node // by key
 }
 
 // newGolden reads arguments like
 //
-//	strategy=rest_for_one intensity=3 period=10s backoff=1s parallel
+//	strategy=rest_for_one intensity=3 period=10s backoff=1s parallel auto=any starting=2
 //	children=(a,b:transient,c:temporary:1s,d:permanent:infinity)
+//
+// A child may have more words: significant, timeout (of 2 s, to be up), kill, parks.
+// A dynamic supervisor has children called 1, 2, ...
 func newGolden(t *testing.T, d *datadriven.TestData) *golden {
-	spec := Spec{Intensity: 100}
+	spec := Spec{Intensity: 100, MaxStarting: 2}
 	var kids []Child
 	for _, a := range d.CmdArgs {
 		switch a.Key {
@@ -62,6 +67,10 @@ func newGolden(t *testing.T, d *datadriven.TestData) *golden {
 			spec.Backoff = Backoff{Initial: dur(t, a.Vals[0])}
 		case "parallel":
 			spec.Parallel = true
+		case "auto":
+			spec.AutoShutdown = map[string]AutoShutdown{"any": AnySignificant, "all": AllSignificant}[a.Vals[0]]
+		case "starting":
+			spec.MaxStarting = atoi(t, a.Vals[0])
 		case "children":
 			for _, v := range a.Vals {
 				kids = append(kids, parseChild(t, v))
@@ -70,12 +79,16 @@ func newGolden(t *testing.T, d *datadriven.TestData) *golden {
 			d.Fatalf(t, "unknown argument %s", a.Key)
 		}
 	}
-	return &golden{m: machineOf(spec, kids...), now: time.Unix(0, 0), timers: map[int]int{}}
+	g := &golden{m: machineOf(spec, kids...), now: time.Unix(0, 0), timers: map[int]int{}, nodes: map[int]*node{}}
+	for _, k := range g.m.kids {
+		g.nodes[k.key] = &node{id: k.id}
+	}
+	return g
 }
 
 func strategies() map[string]Strategy {
 	m := make(map[string]Strategy)
-	for _, s := range []Strategy{OneForOne, OneForAll, RestForOne} {
+	for _, s := range []Strategy{OneForOne, OneForAll, RestForOne, Dynamic} {
 		m[s.String()] = s
 	}
 	return m
@@ -83,34 +96,56 @@ func strategies() map[string]Strategy {
 
 func parseChild(t *testing.T, s string) Child {
 	t.Helper()
-	id, rest, _ := strings.Cut(s, ":")
-	kind, shutdown, _ := strings.Cut(rest, ":")
-	c := Child{ID: id, Restart: map[string]Restart{"": Permanent, "permanent": Permanent, "transient": Transient, "temporary": Temporary}[kind]}
-	switch shutdown {
-	case "":
-	case "infinity":
-		c.Shutdown = Infinity
-	case "brutal":
-		c.Shutdown = BrutalKill
-	default:
-		c.Shutdown = dur(t, shutdown)
+	id, words, _ := strings.Cut(s, ":")
+	c := Child{ID: id, Producer: func() actor.Actor { return nil }}
+	for word := range strings.SplitSeq(words, ":") {
+		switch word {
+		case "", "permanent":
+		case "transient":
+			c.Restart = Transient
+		case "temporary":
+			c.Restart = Temporary
+		case "infinity":
+			c.Shutdown = Infinity
+		case "brutal":
+			c.Shutdown = BrutalKill
+		case "significant":
+			c.Significant = true
+		case "timeout":
+			c.StartTimeout = 2 * time.Second
+		case "kill":
+			c.Kill = func(*actor.PID, int) {}
+		case "parks":
+			c.Producer, c.Supervisor = nil, &Spec{OnExhausted: Park}
+		default:
+			c.Shutdown = dur(t, word)
+		}
 	}
 	return c
 }
 
+// machineOf makes a machine without a tree around it. The first child of a
+// dynamic one is in slot 1.
 func machineOf(spec Spec, kids ...Child) *machine {
+	n := nodeOf(&Child{ID: "sup", Supervisor: &spec}, 0)
+	o := &offspring{}
 	for i := range kids {
-		kids[i].Producer = func() actor.Actor { return nil }
+		o.kids = append(o.kids, nodeOf(&kids[i], i+1))
 	}
-	n, err := newTree(&Child{ID: "sup", Supervisor: &spec, Children: kids})
-	if err != nil {
-		panic(err)
-	}
+	n.offspring.Store(o)
 	return newMachine(n, func() float64 { return 0.5 })
 }
 
+func nodeOf(c *Child, slot int) *node {
+	n := &node{id: c.ID, spec: c, slot: slot}
+	n.offspring.Store(&offspring{})
+	return n
+}
+
 // feed understands "start", "stop", "wait 1s", "fire plan", and for a child with
-// an optional older generation (b#1): up, fail, normal, shutdown, ending, fire.
+// an optional older generation (b#1): up, fail, normal, shutdown, ending, fire,
+// exhausted. What operators ask for is "add c:transient", "terminate a", "remove
+// a", "restart a" and, for a dynamic supervisor, "scale 3"; the first is 1.
 func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string {
 	verb, arg, _ := strings.Cut(line, " ")
 	var ev event
@@ -125,6 +160,8 @@ func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string 
 	case "fire":
 		i := g.index(arg)
 		ev = evTimer{i, g.timers[i]}
+	case "add", "terminate", "remove", "restart", "scale":
+		ev = g.request(t, verb, arg)
 	default:
 		ev = g.childEvent(t, d, verb, arg)
 	}
@@ -141,10 +178,39 @@ func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string 
 	return strings.Join(out, "; ")
 }
 
+func (g *golden) request(t *testing.T, verb, arg string) event {
+	g.reqs++
+	switch verb {
+	case "add":
+		c := parseChild(t, arg)
+		return evAdd{g.reqs, []*node{nodeOf(&c, 0)}}
+	case "terminate":
+		return evTerminate{req: g.reqs, i: g.index(arg)}
+	case "remove":
+		return evTerminate{g.reqs, g.index(arg), true}
+	case "restart":
+		return evRestart{g.reqs, g.index(arg)}
+	}
+	size := atoi(t, arg)
+	missing := size - len(g.m.slots())
+	if missing <= 0 {
+		return evShrink{g.reqs, size}
+	}
+	ev := evAdd{req: g.reqs}
+	for _, slot := range g.m.free(missing) {
+		c := parseChild(t, strconv.Itoa(slot))
+		ev.kids = append(ev.kids, nodeOf(&c, slot))
+	}
+	return ev
+}
+
 func (g *golden) childEvent(t *testing.T, d *datadriven.TestData, verb, arg string) event {
 	id, old, isOld := strings.Cut(arg, "#")
 	i := g.index(id)
-	gen := g.m.kids[i].gen
+	gen := 0
+	if p, found := g.m.find(i); found {
+		gen = g.m.kids[p].gen
+	}
 	if isOld {
 		gen = atoi(t, old)
 	}
@@ -156,6 +222,8 @@ func (g *golden) childEvent(t *testing.T, d *datadriven.TestData, verb, arg stri
 		return evEnding{i, gen, failed}
 	case "fail":
 		return evExit{i, gen, failed}
+	case "exhausted":
+		return evExit{i, gen, Exit{Reason: Shutdown, Err: &ExhaustedError{Supervisor: id}}}
 	case "normal":
 		return evExit{i, gen, Exit{}}
 	case "shutdown":
@@ -165,16 +233,17 @@ func (g *golden) childEvent(t *testing.T, d *datadriven.TestData, verb, arg stri
 	return nil
 }
 
+// index is the key of a child.
 func (g *golden) index(id string) int {
-	for i := range g.m.kids {
-		if g.m.kids[i].id == id {
-			return i
+	for _, k := range g.m.kids {
+		if k.id == id {
+			return k.key
 		}
 	}
 	return -1
 }
 
-func (g *golden) name(i, gen int) string { return g.m.kids[i].id + "#" + strconv.Itoa(gen) }
+func (g *golden) name(i, gen int) string { return g.nodes[i].id + "#" + strconv.Itoa(gen) }
 
 func (g *golden) format(a action) string {
 	switch a := a.(type) {
@@ -186,9 +255,14 @@ func (g *golden) format(a action) string {
 		return "ask " + g.name(a.i, a.gen)
 	case actEnding:
 		return "ending " + g.name(a.i, a.gen)
+	case actKill:
+		return "kill " + g.name(a.i, a.gen)
 	case actAbandon:
 		return "abandon " + g.name(a.i, a.gen)
 	case actExit:
+		if a.exit.Parked {
+			return "park " + g.name(a.i, a.gen)
+		}
 		return "exit " + g.name(a.i, a.gen) + " " + a.exit.Reason.String()
 	case actBackoff:
 		return fmt.Sprintf("restart %s in %v", g.name(a.i, a.gen), a.delay)
@@ -196,11 +270,23 @@ func (g *golden) format(a action) string {
 		if a.i < 0 {
 			return fmt.Sprintf("plan timer %v", a.d)
 		}
-		return fmt.Sprintf("timer %s %v", g.m.kids[a.i].id, a.d)
+		return fmt.Sprintf("timer %s %v", g.nodes[a.i].id, a.d)
+	case actCount:
+		return fmt.Sprintf("count %d/%d", g.m.win.Count(g.now), g.m.spec.Intensity)
 	case actReady:
 		return "ready"
 	case actGiveUp:
 		return "give up"
+	case actAdd:
+		g.nodes[a.i] = a.node
+		return "add " + a.node.id
+	case actRemove:
+		return "remove " + g.nodes[a.i].id
+	case actReply:
+		if a.err != nil {
+			return fmt.Sprintf("reply %d: %v", a.req, a.err)
+		}
+		return fmt.Sprintf("reply %d", a.req)
 	case actFinish:
 		if a.err != nil {
 			return "finish: " + a.err.Error()

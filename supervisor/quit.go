@@ -42,3 +42,18 @@ type Drainer interface {
 // Drain asks a Drainer to stop. It overtakes the messages that are queued and
 // comes at most once.
 type Drain struct{}
+
+// Starter is an actor that is not up as soon as it has handled Started: it waits
+// for something, say the first word of an OS process. It is up when it has
+// called Ready, for which Child.StartTimeout sets a limit.
+type Starter interface {
+	actor.Actor
+	Starts()
+}
+
+// Ready says that the calling Starter is up. It may be called more than once, and
+// only in Receive.
+func Ready(ctx actor.Context) { sendSystem(ctx.ActorSystem(), ctx.Self(), &ready{}) }
+
+// ready is a system message, so that only a hook sees it.
+type ready struct{}

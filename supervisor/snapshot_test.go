@@ -30,9 +30,13 @@ func TestASnapshotNeedsNobodysCooperation(t *testing.T) {
 		num := func(mailbox, handled, restarts int) string {
 			return fmt.Sprintf(`"mailbox":%d,"handled":%d,"restarts":%d,"since":%q`, mailbox, handled, restarts, started)
 		}
-		want := `{"id":"root","kind":"root","state":"up","detail":"one_for_one",` + num(0, 5, 0) + `,"children":[` +
-			`{"id":"a","kind":"worker","state":"up","detail":"busy",` + num(2, 0, 1) + `,"last_error":"panic: x","children":[]},` +
-			`{"id":"s","kind":"sup","state":"up","detail":"rest_for_one",` + num(0, 2, 0) + `,"children":[` +
+		window := func(n int) string {
+			return fmt.Sprintf(`"window":{"restarts":%d,"intensity":1,"period_ns":5000000000}`, n)
+		}
+		busy := fmt.Sprintf(`"failures":1,"busy_since":%q`, began.Add(time.Second).Format(time.RFC3339Nano))
+		want := `{"id":"root","kind":"root","state":"up","detail":"one_for_one",` + num(0, 5, 0) + `,` + window(1) + `,"children":[` +
+			`{"id":"a","kind":"worker","state":"up","detail":"busy",` + busy + `,` + num(2, 0, 1) + `,"last_error":"panic: x","children":[]},` +
+			`{"id":"s","kind":"sup","state":"up","detail":"rest_for_one",` + num(0, 2, 0) + `,` + window(0) + `,"children":[` +
 			`{"id":"z","kind":"","state":"up",` + num(0, 0, 0) + `,"children":[]},` +
 			`{"id":"y","kind":"","state":"up",` + num(0, 0, 0) + `,"children":[]}]}]}`
 		got, err := json.Marshal(tr.sys.Snapshot())

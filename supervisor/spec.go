@@ -14,6 +14,10 @@ const (
 	OneForOne  Strategy = iota // only the failed child
 	OneForAll                  // all children
 	RestForOne                 // the failed child and those started after it
+	// Dynamic is OTP's simple_one_for_one: the children are equal, come from
+	// Child.Template, and their number is changed by System.Scale. They are
+	// started and stopped together. Only the failed child is restarted.
+	Dynamic
 )
 
 // Restart says after which exits a child is started again.
@@ -23,6 +27,28 @@ const (
 	Permanent Restart = iota // always
 	Transient                // only after an abnormal exit
 	Temporary                // never, not even when a sibling's failure would restart it
+)
+
+// AutoShutdown says when a supervisor stops by itself because its significant
+// children have. An exit counts if it is not followed by a restart and was not
+// asked for: not by an operator, and not because of a sibling.
+type AutoShutdown uint8
+
+const (
+	Never          AutoShutdown = iota
+	AnySignificant              // when one of them has ended
+	AllSignificant              // when the last one that was active has ended
+)
+
+// OnExhausted says what becomes of a supervisor that gave up.
+type OnExhausted uint8
+
+const (
+	// Escalate is OTP's way: it fails upwards, and that counts as a failure.
+	Escalate OnExhausted = iota
+	// Park leaves it failed until System.Restart or a restart of the supervisor
+	// above. It counts as no failure, and its siblings run on.
+	Park
 )
 
 // Values of Child.Shutdown with a meaning of their own. Zero means 5 s, and
@@ -56,8 +82,16 @@ type Spec struct {
 	Period    time.Duration
 	Backoff   Backoff
 	// Parallel stops the children together instead of one by one in reverse
-	// order (simple_one_for_one).
+	// order. Dynamic always does.
 	Parallel bool
+
+	AutoShutdown AutoShutdown
+	OnExhausted  OnExhausted // not for the root
+
+	// MaxStarting is how many children of a Dynamic supervisor may be starting at
+	// the same time; zero is GOMAXPROCS. After three failed starts in a row it is
+	// one, until a child is up.
+	MaxStarting int
 }
 
 func (s Strategy) String() string {
@@ -68,12 +102,17 @@ func (s Strategy) String() string {
 		return "one_for_all"
 	case RestForOne:
 		return "rest_for_one"
+	case Dynamic:
+		return "dynamic"
 	}
 	return "strategy(" + strconv.Itoa(int(s)) + ")"
 }
 
-// Child is a child specification. Functions in it are called on the
-// supervisor's goroutine and must not block.
+// Child is a child specification. What is supervised is an actor, whatever
+// stands behind it: the actor of an OS process is a Drainer that ends its process
+// when it is told to, is a Starter if that takes a while to be ready, and has a
+// Kill. Functions in a Child are called on the supervisor's goroutine and must not
+// block.
 type Child struct {
 	ID       string // unique in the whole tree: "router:mail", "mail/3"
 	Kind     string // broker, router, pool, worker, slot, control, sup
@@ -81,18 +120,36 @@ type Child struct {
 	Restart  Restart
 	Shutdown time.Duration
 
+	// StartTimeout is how long it may take to be up; longer is a failure. Zero is
+	// no limit, as in OTP.
+	StartTimeout time.Duration
+
+	// Significant children are what AutoShutdown is about. They are transient or
+	// temporary.
+	Significant bool
+
 	// Supervisor, when not nil, makes the child a supervisor of Children;
 	// Producer is not used then.
 	Supervisor *Spec
 	Children   []Child
 
-	// Up is called each time the child has started: its Started message was
-	// handled without a panic. Generation counts incarnations from 1.
+	// Template makes the n-th child of a Dynamic supervisor, counted from 1, with
+	// an ID of its own: "mail/3". The supervisor starts with Size of them.
+	Template func(n int) Child
+	Size     int
+
+	// Up is called each time the child is up: its Started message was handled
+	// without a panic and, if it is a Starter, it called Ready. Generation counts
+	// incarnations from 1.
 	Up func(pid *actor.PID, generation int)
 	// Down is called after each end of an incarnation that had been spawned,
-	// before anything is decided about a restart. It is called for an abandoned
+	// before anything is done about a restart. It is called for an abandoned
 	// incarnation as well.
 	Down func(Exit)
+	// Kill ends by force what has not stopped within its shutdown time, or with
+	// BrutalKill at once. Nil is for what cannot be killed, which is every
+	// goroutine. What has not ended 5 s after it is abandoned nevertheless.
+	Kill func(pid *actor.PID, generation int)
 
 	// Inspect adds to the child's node what only it knows. It is called on the
 	// goroutine that takes a snapshot, also while the child is blocked or
@@ -108,6 +165,7 @@ type Exit struct {
 	Err        error // why, for Abnormal; a *PanicError with the stack for a panic
 	Message    any   // the message that was in Receive at a panic
 	Abandoned  bool  // it did not stop within its shutdown time and may still run
+	Parked     bool  // a supervisor with Park that gave up; it stays down
 }
 
 // Reason classifies an exit.
@@ -129,31 +187,4 @@ func (r Reason) String() string {
 		return "abnormal"
 	}
 	return "reason(" + strconv.Itoa(int(r)) + ")"
-}
-
-// Node is a snapshot of one node of the supervision tree. Its JSON form is
-// the one that `magne-actors tree -o json` prints; fields that do not apply to a
-// kind are absent.
-type Node struct {
-	ID        string     `json:"id"`
-	Kind      string     `json:"kind"`
-	State     string     `json:"state"`
-	Detail    string     `json:"detail,omitempty"` // a word for people: "rest_for_one", the broker's address
-	Queued    *int64     `json:"queued,omitempty"`
-	Running   *int64     `json:"running,omitempty"`
-	InFlight  *int64     `json:"in_flight,omitempty"`
-	Peak      *int64     `json:"peak,omitempty"` // the largest in_flight since the router started
-	High      *int64     `json:"high,omitempty"`
-	Low       *int64     `json:"low,omitempty"`
-	Paused    *bool      `json:"paused,omitempty"`
-	Pauses    *int64     `json:"pauses,omitempty"`
-	Settled   *int64     `json:"settled,omitempty"`
-	Abandoned *int64     `json:"abandoned,omitempty"`
-	Mailbox   *int64     `json:"mailbox,omitempty"`
-	Handled   *int64     `json:"handled,omitempty"` // messages
-	Restarts  *int64     `json:"restarts,omitempty"`
-	Since     *time.Time `json:"since,omitempty"`
-	LastError string     `json:"last_error,omitempty"`
-	PID       *int       `json:"pid,omitempty"`
-	Children  []*Node    `json:"children"`
 }

@@ -17,6 +17,7 @@ type System struct {
 	log        *slog.Logger
 	actors     *actor.ActorSystem
 	dispatcher *dispatcher
+	clock      *clock
 	root       atomic.Pointer[node]
 	closed     atomic.Bool
 }
@@ -31,7 +32,7 @@ func NewSystem(log *slog.Logger) *System {
 	quiet := slog.New(atLeast{slog.LevelError, log.Handler()})
 	as := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	muteDeadLetters(as)
-	return &System{log: log, actors: as, dispatcher: newDispatcher()}
+	return &System{log: log, actors: as, dispatcher: newDispatcher(), clock: newClock()}
 }
 
 // Send sends a message to an actor and does not wait. A message to an actor that
@@ -44,8 +45,8 @@ func (s *System) Send(pid *actor.PID, msg any) {
 
 // Run starts the tree whose root is a supervisor with the given id, and blocks
 // until the tree has ended. When ctx is done the children are stopped in reverse
-// order, each within its shutdown time, and Run returns nil. When the root gives
-// up, Run returns an *ExhaustedError; when the specification is wrong, or Run
+// order, each within its shutdown time, and Run returns nil; it does so as well
+// when the root shuts down by itself, see AutoShutdown. When the root gives up, Run returns an *ExhaustedError; when the specification is wrong, or Run
 // was called before, another error, before anything has started.
 func (s *System) Run(ctx context.Context, id string, spec Spec, children ...Child) error {
 	root, err := newTree(&Child{ID: id, Kind: "root", Supervisor: &spec, Children: children})
@@ -56,7 +57,7 @@ func (s *System) Run(ctx context.Context, id string, spec Spec, children ...Chil
 		return errors.New("supervisor: run: the system has run before")
 	}
 	down := make(chan Exit, 1) // the root's hook sends one
-	inc := &incarnation{node: root, gen: 1, tell: func(m any) {
+	inc := &incarnation{node: root, gen: 1, gone: make(chan struct{}), tell: func(m any) {
 		if m, ok := m.(childDown); ok {
 			down <- m.exit
 		}
@@ -75,17 +76,6 @@ func (s *System) Run(ctx context.Context, id string, spec Spec, children ...Chil
 	return exit.Err
 }
 
-// Snapshot is the tree as it is now, or nil before Run. It reads atomics only
-// and asks no actor, so it answers while all of them are blocked. Nodes are read
-// one after the other: two of them may show different moments.
-func (s *System) Snapshot() *Node {
-	root := s.root.Load()
-	if root == nil {
-		return nil
-	}
-	return root.snapshot()
-}
-
 // Close releases the goroutines that the system keeps for its actors. Call it
 // after Run has returned; actors that were abandoned can still run after it.
 func (s *System) Close() {
@@ -102,15 +92,21 @@ func (s *System) spawn(inc *incarnation) (pid *actor.PID, err error) {
 			err = caught(v)
 		}
 	}()
-	inc.name = inc.node.id + "#" + strconv.Itoa(inc.gen)
-	box := &mailbox{Mailbox: actor.Unbounded()(), system: s.actors, inc: inc}
+	n := inc.node
+	inc.name = n.id + "#" + strconv.Itoa(inc.gen)
+	box := &mailbox{Mailbox: actor.Unbounded()(), system: s.actors, inc: inc, clock: s.clock}
+	if old := n.box.Load(); old != nil {
+		box.before = old.total()
+	}
 	props := actor.PropsFromProducer(func() actor.Actor {
 		a := s.produce(inc)
 		_, inc.drains = a.(Drainer)
+		_, inc.starts = a.(Starter)
 		return a
 	}, actor.WithMailbox(func() actor.Mailbox { return box }), actor.WithDispatcher(s.dispatcher))
-	inc.node.set(inc.gen, stateStarting)
-	inc.node.box.Store(box)
+	n.set(inc.gen, stateStarting)
+	n.parked.Store(false)
+	n.box.Store(box)
 	if pid, err = s.actors.Root.SpawnNamed(props, inc.name); err != nil {
 		return nil, err
 	}
@@ -121,7 +117,6 @@ func (s *System) produce(inc *incarnation) actor.Actor {
 	if inc.node.spec.Supervisor == nil {
 		return inc.node.spec.Producer()
 	}
-	inc.supervisor = true
 	return newSupervisor(s, inc)
 }
 

@@ -1,0 +1,168 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Node is a snapshot of one node of the supervision tree. Its JSON form is
+// the one that `magne-actors tree -o json` prints; fields that do not apply to a
+// kind are absent.
+type Node struct {
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	State     string     `json:"state"`
+	Detail    string     `json:"detail,omitempty"` // a word for people: "rest_for_one", the broker's address
+	Queued    *int64     `json:"queued,omitempty"`
+	Running   *int64     `json:"running,omitempty"`
+	InFlight  *int64     `json:"in_flight,omitempty"`
+	Peak      *int64     `json:"peak,omitempty"` // the largest in_flight since the router started
+	High      *int64     `json:"high,omitempty"`
+	Low       *int64     `json:"low,omitempty"`
+	Paused    *bool      `json:"paused,omitempty"`
+	Pauses    *int64     `json:"pauses,omitempty"`
+	Settled   *int64     `json:"settled,omitempty"`
+	Abandoned *int64     `json:"abandoned,omitempty"`
+	Mailbox   *int64     `json:"mailbox,omitempty"`    // messages that wait
+	Handled   *int64     `json:"handled,omitempty"`    // messages
+	BusySince *time.Time `json:"busy_since,omitempty"` // of the message in Receive, up to 10 ms too early
+	Failures  *int64     `json:"failures,omitempty"`   // exits with an error
+	Restarts  *int64     `json:"restarts,omitempty"`
+	Since     *time.Time `json:"since,omitempty"`
+	Until     *time.Time `json:"backoff_until,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
+	Stack     string     `json:"stack,omitempty"` // of the panic in LastError; only from System.Inspect
+	PID       *int       `json:"pid,omitempty"`
+	Window    *Window    `json:"window,omitempty"`
+	Children  []*Node    `json:"children"`
+}
+
+// Window is how close a supervisor is to giving up: Restarts within the last
+// Period, of Intensity that are allowed.
+type Window struct {
+	Restarts  int64         `json:"restarts"`
+	Intensity int64         `json:"intensity"`
+	Period    time.Duration `json:"period_ns"`
+}
+
+// Snapshot is the tree as it is now, or nil before Run. It reads atomics only
+// and asks no actor, so it answers while all of them are blocked. Nodes are read
+// one after the other: two of them may show different moments.
+func (s *System) Snapshot() *Node {
+	root := s.root.Load()
+	if root == nil {
+		return nil
+	}
+	return root.snapshot(time.Now(), false)
+}
+
+// Inspect is the part of a Snapshot below the node with that id, with stacks, or
+// nil if there is none.
+func (s *System) Inspect(id string) *Node {
+	root := s.root.Load()
+	if root == nil {
+		return nil
+	}
+	n := root.tree.find(id)
+	if n == nil {
+		return nil
+	}
+	return n.snapshot(time.Now(), true)
+}
+
+// gauges are the numbers of one snapshot node, in one allocation.
+type gauges struct {
+	mailbox, restarts, handled, failures, abandoned int64
+	since, until, busy                              time.Time
+	window                                          Window
+}
+
+// snapshot reads atomics only, here and in Inspect.
+func (n *node) snapshot(now time.Time, stacks bool) *Node {
+	word := n.word.Load()
+	state := state(word & 0xff)
+	o := n.offspring.Load()
+	s := &Node{ID: n.id, Kind: n.kind, State: state.String(), Children: make([]*Node, len(o.kids))}
+	g := &gauges{restarts: max(int64(word>>8)-1, 0), failures: n.failures.Load(), abandoned: n.abandoned.Load()}
+	s.Restarts, s.Handled = &g.restarts, &g.handled
+	for _, l := range o.lost {
+		g.abandoned += l.abandoned.Load()
+	}
+	if g.abandoned > 0 {
+		s.Abandoned = &g.abandoned
+	}
+	if g.failures > 0 {
+		s.Failures = &g.failures
+	}
+	if ns := n.since.Load(); ns != 0 {
+		g.since = time.Unix(0, ns)
+		s.Since = &g.since
+	}
+	if ns := n.until.Load(); ns != 0 && state == stateBackoff {
+		g.until = time.Unix(0, ns)
+		s.Until = &g.until
+	}
+	n.readMailbox(s, g)
+	n.readSupervisor(s, g, now)
+	n.readFailure(s, stacks)
+	n.inspect(s)
+	for i, c := range o.kids {
+		s.Children[i] = c.snapshot(now, stacks)
+	}
+	return s
+}
+
+func (n *node) readMailbox(s *Node, g *gauges) {
+	box := n.box.Load()
+	if box == nil {
+		return
+	}
+	g.mailbox, g.handled = int64(box.UserMessageCount()), box.total()
+	s.Mailbox = &g.mailbox
+	if since, busy := box.busySince(); busy {
+		g.busy = since
+		s.BusySince = &g.busy
+	}
+}
+
+func (n *node) readSupervisor(s *Node, g *gauges, now time.Time) {
+	if n.spec.Supervisor == nil {
+		return
+	}
+	s.Detail = n.spec.Supervisor.Strategy.String()
+	if n.parked.Load() {
+		s.Detail = "parked"
+	}
+	spec := n.spec.Supervisor.withDefaults()
+	g.window = Window{Intensity: int64(spec.Intensity), Period: spec.Period}
+	if r := n.restarts.Load(); r != nil {
+		g.window.Restarts = r.count(now, spec.Period)
+	}
+	s.Window = &g.window
+}
+
+func (n *node) readFailure(s *Node, stacks bool) {
+	f := n.failure.Load()
+	if f == nil {
+		return
+	}
+	s.LastError = f.line
+	if p, ok := errors.AsType[*PanicError](f.err); ok && stacks {
+		s.Stack = string(p.Stack)
+	}
+}
+
+// inspect lets the child add to its node. A panic in there must not take down
+// whoever looks at the tree.
+func (n *node) inspect(s *Node) {
+	if n.spec.Inspect == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.LastError = firstLine(fmt.Sprintf("inspect: panic: %v", v))
+		}
+	}()
+	n.spec.Inspect(s)
+}
