@@ -155,7 +155,7 @@ func TestPublishRefused(t *testing.T) {
 		{wire.Properties{UserID: "root"}, "406 user_id property set to 'root' but authenticated user was 'guest'"},
 		{wire.Properties{Expiration: "x"}, "406 invalid expiration 'x': no_integer"},
 		{wire.Properties{DeliveryMode: 3}, "406 invalid message: {delivery_mode_unknown,3}"},
-		{wire.Properties{Headers: wire.Table{"CC": "q"}}, `406 invalid message: {unacceptable_type_in_header,"CC",longstr}`},
+		{wire.Properties{DeliveryMode: 3, Headers: wire.Table{"CC": "q"}}, `406 invalid message: {unacceptable_type_in_header,"CC",longstr}`},
 	} {
 		_, err := c.e.Publish(message(t, "", "q", p.props, ""), nil, 0, "guest")
 		refused(t, err, p.want)

@@ -95,14 +95,15 @@ func (e *Engine) inspect(view *wire.PropertyView) (inbound, error) {
 		}
 		in.ttl = ttl.Microseconds()
 	}
+	if len(view.Headers) > 0 {
+		if err := in.moreKeys(); err != nil {
+			return inbound{}, err
+		}
+	}
 	if mode := view.DeliveryMode; view.Present&wire.PropDeliveryMode != 0 && mode != wire.Persistent && mode != wire.Transient {
 		return inbound{}, errorf(wire.CodePreconditionFailed, "invalid message: {delivery_mode_unknown,%d}", mode)
 	}
-	var err error
-	if len(view.Headers) > 0 {
-		err = in.moreKeys()
-	}
-	return in, err
+	return in, nil
 }
 
 // confirm is what is told when a message is on disk.
