@@ -52,7 +52,8 @@ func propsText(p *wire.Properties) string {
 	add("priority", p.Priority, p.Present&wire.PropPriority == 0 && p.Priority == 0)
 	add("expiration", p.Expiration, p.Expiration == "")
 	add("user", p.UserID, p.UserID == "")
-	add("headers", tableText(p.Headers), len(p.Headers) == 0)
+	headers := tableText(p.Headers)
+	add("headers", headers, headers == "{}")
 	return "{" + strings.Join(parts, " ") + "}"
 }
 
@@ -62,7 +63,8 @@ func tableText(v any) string {
 	case wire.Table:
 		var fields []string
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if name == "time" {
+			// RabbitMQ adds a count of none to what it gets from quorum queues.
+			if name == "time" || name == "x-delivery-count" && wire.Equal(v[name], int64(0)) {
 				continue
 			}
 			fields = append(fields, name+":"+tableText(v[name]))

@@ -168,7 +168,7 @@ func (w *world) declare(st *state, conn int, m wire.QueueDeclare) (string, error
 			w.queues[ok.Queue] = conn
 		}
 	}
-	return fmt.Sprintf("ok %s %d/%d", ok.Queue, ok.MessageCount, ok.ConsumerCount), nil
+	return fmt.Sprintf("ok %s %d/%s", ok.Queue, ok.MessageCount, w.consumers(ok)), nil
 }
 
 func (w *world) consume(st *state, m wire.BasicConsume) (string, error) {

@@ -34,6 +34,7 @@ type world struct {
 	state     [connections][channels]*state
 	queues    map[string]int // all there are, and to which connection they are exclusive, or -1
 	exchanges map[string]bool
+	undecided bool     // what comes of the last operation
 	generated []string // names that the broker chose
 	counts    string
 	trace     []string
@@ -54,11 +55,21 @@ func (w *world) run(prefix string, patient bool, ops []op) (trace []string, err 
 	w.prefix, w.patient = prefix, patient
 	w.state = [connections][channels]*state{}
 	w.queues, w.exchanges = map[string]int{}, map[string]bool{}
-	w.generated, w.counts, w.trace = nil, "", nil
+	w.generated, w.counts, w.trace, w.undecided = nil, "", nil, false
 	for _, o := range ops {
 		if err := w.step(o); err != nil {
 			return w.trace, fmt.Errorf("%s: %w", o, err)
 		}
+		if w.undecided {
+			trace = slices.Clone(w.trace)
+			return trace, w.finish()
+		}
+	}
+	if patient {
+		// What finish requeues takes another place there.
+		err = w.takeAll()
+		trace = slices.Clone(w.trace)
+		return trace, errors.Join(err, w.finish())
 	}
 	err = w.finish()
 	return w.trace, err
@@ -82,7 +93,25 @@ func (w *world) step(o op) error {
 		return err
 	}
 	w.note("%s -> %s", o, outcome)
+	held := len(st.unsettled) + len(st.consumers)
+	if st.ch.c.closed != "" && w.consuming(o.conn) > 0 || w.patient && st.ch.closed != "" && held > 0 {
+		w.undecided = true
+		return nil
+	}
 	return w.settle()
+}
+
+// consuming counts the channels of a connection that have consumers. When it is
+// closed, RabbitMQ ends them one after the other: what one of them had not settled
+// may go to another one, or may not.
+func (w *world) consuming(conn int) int {
+	n := 0
+	for _, st := range w.state[conn] {
+		if st != nil && len(st.consumers) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) client(i int) (*client, error) {
@@ -129,12 +158,12 @@ func (w *world) settle() error {
 	calm, before := 0, ""
 	need := 1
 	if w.patient {
-		need = 3
+		need = 5
 	}
 	var events []string
 	for calm < need {
 		if w.patient && calm > 0 {
-			<-time.After(4 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 		news, err := w.ping()
 		if err != nil {
@@ -152,8 +181,14 @@ func (w *world) settle() error {
 		before = counts
 		events = append(events, news...)
 	}
-	// In the order of the channels: nothing is said of events on two of them.
-	slices.SortStableFunc(events, func(a, b string) int { return strings.Compare(a[:3], b[:3]) })
+	// In the order of the channels, and there what is delivered last: nothing is said
+	// of events on two channels, nor of when what was published comes out of a queue.
+	slices.SortStableFunc(events, func(a, b string) int {
+		if c := strings.Compare(a[:3], b[:3]); c != 0 {
+			return c
+		}
+		return isDelivery(a) - isDelivery(b)
+	})
 	for _, e := range events {
 		w.note("    %s", e)
 	}
@@ -162,6 +197,13 @@ func (w *world) settle() error {
 		w.counts = before
 	}
 	return nil
+}
+
+func isDelivery(event string) int {
+	if strings.HasPrefix(event[3:], " deliver") {
+		return 1
+	}
+	return 0
 }
 
 // ping makes sure that all channels have done what they were asked to, and takes in
@@ -259,9 +301,18 @@ func (w *world) countAll(ch *channel, queues []string, counts *[]string) ([]stri
 			return nil, err
 		}
 		ok := reply.m.(*wire.QueueDeclareOk)
-		*counts = append(*counts, fmt.Sprintf("%s=%d/%d", w.text(q), ok.MessageCount, ok.ConsumerCount))
+		*counts = append(*counts, fmt.Sprintf("%s=%d/%s", w.text(q), ok.MessageCount, w.consumers(ok)))
 	}
 	return nil, nil
+}
+
+// consumers returns the number of consumers. RabbitMQ counts those who got from a
+// quorum queue among them: nothing is said of these.
+func (w *world) consumers(ok *wire.QueueDeclareOk) string {
+	if w.patient {
+		return "?"
+	}
+	return fmt.Sprint(ok.ConsumerCount)
 }
 
 // event notes what came on a channel and returns it as text.
@@ -275,6 +326,9 @@ func (w *world) event(st *state, e command) string {
 			m.ConsumerTag, m.DeliveryTag, m.Redelivered, m.Exchange, m.RoutingKey, content(e))
 	case *wire.BasicReturn:
 		return fmt.Sprintf("return %d %s ex=%q key=%q %s", m.ReplyCode, m.ReplyText, m.Exchange, m.RoutingKey, content(e))
+	case *wire.BasicNack:
+		// RabbitMQ says multiple and requeue, which means nothing to a publisher.
+		return fmt.Sprint("nack #", m.DeliveryTag)
 	case *wire.BasicCancel:
 		delete(st.consumers, m.ConsumerTag)
 	}
@@ -287,70 +341,4 @@ func content(c command) string {
 		return err.Error()
 	}
 	return propsText(p) + " " + string(c.body)
-}
-
-// finish looks at what is left, and leaves nothing behind.
-func (w *world) finish() error {
-	for i := range w.state {
-		for j, st := range w.state[i] {
-			if st == nil || st.ch.closed != "" {
-				continue
-			}
-			if _, err := st.ch.call(&wire.ChannelClose{ReplyCode: 200}); err != nil {
-				return err
-			}
-			delete(st.ch.c.channels, st.ch.id)
-			w.state[i][j] = nil
-			if err := w.settle(); err != nil {
-				return err
-			}
-		}
-	}
-	for _, q := range slices.Sorted(maps.Keys(w.queues)) {
-		if err := w.drain(q); err != nil {
-			return err
-		}
-	}
-	ch, err := w.observer(0)
-	if err != nil {
-		return err
-	}
-	for _, x := range slices.Sorted(maps.Keys(w.exchanges)) {
-		if _, err := ch.call(&wire.ExchangeDelete{Exchange: x}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drain takes all out of a queue and deletes it.
-func (w *world) drain(q string) error {
-	conn := max(w.queues[q], 0)
-	ch, err := w.observer(conn)
-	if err != nil {
-		return err
-	}
-	for {
-		reply, err := ch.call(&wire.BasicGet{Queue: q, NoAck: true})
-		if errors.Is(err, errClosed) {
-			w.note("left in %s: %s", q, ch.closed)
-			break
-		}
-		if err != nil {
-			return err
-		}
-		m, ok := reply.m.(*wire.BasicGetOk)
-		if !ok {
-			break
-		}
-		w.note("left in %s: redelivered=%v ex=%q key=%q %s", q, m.Redelivered, m.Exchange, m.RoutingKey, content(reply))
-	}
-	if ch, err = w.observer(conn); err != nil {
-		return err
-	}
-	_, err = ch.call(&wire.QueueDelete{Queue: q})
-	if errors.Is(err, errClosed) {
-		return fmt.Errorf("difftest: delete %s: %s", q, ch.closed)
-	}
-	return err
 }
