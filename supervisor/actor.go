@@ -132,6 +132,10 @@ func (s *supervisor) act(a action) event {
 		s.exited(a)
 	case actBackoff:
 		s.backoff(a)
+	case actDown:
+		n := s.node(a.i)
+		n.parked.Store(false)
+		n.set(a.gen, stateDown)
 	case actTimer:
 		s.arm(a)
 	case actCount:

@@ -176,7 +176,8 @@ type (
 		i, gen int
 		delay  time.Duration
 	}
-	actTimer struct { // send evTimer{i, token} after d; replaces the timer of i
+	actDown  struct{ i, gen int } // it waits no longer to be restarted, and is down
+	actTimer struct {             // send evTimer{i, token} after d; replaces the timer of i
 		i, token int
 		d        time.Duration
 	}
@@ -211,6 +212,7 @@ func (actCount) isAction()   {}
 func (actAdd) isAction()     {}
 func (actRemove) isAction()  {}
 func (actReply) isAction()   {}
+func (actDown) isAction()    {}
 
 // Defaults of a Spec and a Child; intensity and period are OTP's.
 const (

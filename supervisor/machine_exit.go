@@ -123,26 +123,29 @@ func (m *machine) ended(p int, exit Exit) {
 		k.again = false
 		m.begin(p)
 	case k.fresh && early && exit.Reason == Abnormal:
-		m.met(k, up, failedStart(exit))
+		m.failedStart(k, exit)
 		m.remove(p)
 	case exit.Parked:
 		m.to(k, gone)
 		k.ever = true
-		m.met(k, up, exit.Err)
+		m.failedStart(k, exit)
 	case k.needsRestart(exit.Reason):
-		m.met(k, up, failedStart(exit))
+		m.failedStart(k, exit)
 		m.restart(p, exit)
 	default:
 		m.endedForGood(p, exit)
 	}
 }
 
-// failedStart is what an operator is told who waits for a child to be up.
-func failedStart(exit Exit) error {
-	if exit.Err == nil {
-		return fmt.Errorf("%s ended: %v", exit.ID, exit.Reason)
+// failedStart tells those who wait for a child to be up that it has failed.
+func (m *machine) failedStart(k *kid, exit Exit) {
+	switch {
+	case len(k.waiters) == 0: // as good as always
+	case exit.Err == nil:
+		m.met(k, up, fmt.Errorf("%s ended: %v", exit.ID, exit.Reason))
+	default:
+		m.met(k, up, fmt.Errorf("%s: %w", exit.ID, exit.Err))
 	}
-	return fmt.Errorf("%s: %w", exit.ID, exit.Err)
 }
 
 func (k *kid) needsRestart(r Reason) bool {
@@ -159,7 +162,7 @@ func (m *machine) endedForGood(p int, exit Exit) {
 	}
 	k.ever, k.fresh = true, false
 	if exit.Reason == Abnormal {
-		m.met(k, up, failedStart(exit))
+		m.failedStart(k, exit)
 	} else {
 		m.met(k, up, nil)
 	}
@@ -228,6 +231,9 @@ func (m *machine) end(err *ExhaustedError) {
 	}
 	for _, k := range m.kids {
 		m.fail(k, errStopping)
+		if m.plan.step == pause && k.key == m.plan.cause {
+			m.do(actDown{k.key, k.gen})
+		}
 	}
 	m.stopFrom(0, 0, 0)
 }

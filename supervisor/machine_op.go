@@ -126,6 +126,7 @@ func (m *machine) terminate(p int, remove bool) {
 	k.again, k.hold, k.forget = false, true, remove
 	m.fail(k, errHeld)
 	if !k.phase.alive() {
+		m.do(actDown{k.key, k.gen})
 		m.held(p)
 		return
 	}
@@ -222,7 +223,10 @@ func (m *machine) restartDead(p int) {
 	case m.plan.step == pause && p >= m.plan.from:
 		m.to(k, idle)
 		m.startFrom(m.plan.from)
-	case m.planned(p), m.plan.step == startAll && p >= m.plan.cursor && k.phase != waiting:
+	case m.planned(p):
+		m.plan.delay = 0
+		m.to(k, idle)
+	case m.plan.step == startAll && p >= m.plan.cursor && k.phase != waiting:
 		m.to(k, idle) // the plan starts it in its turn
 	default:
 		m.begin(p)

@@ -95,7 +95,10 @@ func (m *machine) stopFrom(p, cause int, delay time.Duration) {
 	m.plan = plan{step: stopAll, from: p, cursor: len(m.kids) - 1, cause: cause, delay: delay}
 	for j := len(m.kids) - 1; j >= p; j-- {
 		switch k := m.kids[j]; k.phase {
-		case waiting, over: // its turn may come long after its backoff
+		case waiting: // its turn may come long after its backoff
+			m.do(actDown{k.key, k.gen})
+			m.to(k, idle)
+		case over:
 			m.to(k, idle)
 		default:
 			if m.spec.Parallel {

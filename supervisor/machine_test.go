@@ -271,6 +271,8 @@ func (g *golden) format(a action) string {
 			return fmt.Sprintf("plan timer %v", a.d)
 		}
 		return fmt.Sprintf("timer %s %v", g.nodes[a.i].id, a.d)
+	case actDown:
+		return "down " + g.name(a.i, a.gen)
 	case actCount:
 		return fmt.Sprintf("count %d/%d", g.m.win.Count(g.now), g.m.spec.Intensity)
 	case actReady:

@@ -74,8 +74,7 @@ func (s *System) Inspect(id string) *Node {
 // gauges are the numbers of one snapshot node, in one allocation.
 type gauges struct {
 	mailbox, restarts, handled, failures, abandoned int64
-	since, until, busy                              time.Time
-	window                                          Window
+	since                                           time.Time
 }
 
 // snapshot reads atomics only, here and in Inspect.
@@ -100,11 +99,10 @@ func (n *node) snapshot(now time.Time, stacks bool) *Node {
 		s.Since = &g.since
 	}
 	if ns := n.until.Load(); ns != 0 && state == stateBackoff {
-		g.until = time.Unix(0, ns)
-		s.Until = &g.until
+		s.Until = new(time.Unix(0, ns))
 	}
 	n.readMailbox(s, g)
-	n.readSupervisor(s, g, now)
+	n.readSupervisor(s, now)
 	n.readFailure(s, stacks)
 	n.inspect(s)
 	for i, c := range o.kids {
@@ -121,12 +119,11 @@ func (n *node) readMailbox(s *Node, g *gauges) {
 	g.mailbox, g.handled = int64(box.UserMessageCount()), box.total()
 	s.Mailbox = &g.mailbox
 	if since, busy := box.busySince(); busy {
-		g.busy = since
-		s.BusySince = &g.busy
+		s.BusySince = new(since)
 	}
 }
 
-func (n *node) readSupervisor(s *Node, g *gauges, now time.Time) {
+func (n *node) readSupervisor(s *Node, now time.Time) {
 	if n.spec.Supervisor == nil {
 		return
 	}
@@ -135,11 +132,10 @@ func (n *node) readSupervisor(s *Node, g *gauges, now time.Time) {
 		s.Detail = "parked"
 	}
 	spec := n.spec.Supervisor.withDefaults()
-	g.window = Window{Intensity: int64(spec.Intensity), Period: spec.Period}
+	s.Window = &Window{Intensity: int64(spec.Intensity), Period: spec.Period}
 	if r := n.restarts.Load(); r != nil {
-		g.window.Restarts = r.count(now, spec.Period)
+		s.Window.Restarts = r.count(now, spec.Period)
 	}
-	s.Window = &g.window
 }
 
 func (n *node) readFailure(s *Node, stacks bool) {
