@@ -119,11 +119,12 @@ const (
 )
 
 // deliver sends a message to a consumer of the channel, under the lock of the
-// queue. If it refuses, the consumer is in ch.waiting.
+// queue. If it refuses, the consumer is in ch.waiting. As in RabbitMQ, the limit of the
+// channel stops consumers without acknowledgements too, though these do not count.
 func (ch *Channel) deliver(c *consumer, h handout, now int64) verdict {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.closed || !c.noAck && ch.limit > 0 && ch.outstanding >= ch.limit || !ch.out.Writable() {
+	if ch.closed || ch.limit > 0 && ch.outstanding >= ch.limit || !ch.out.Writable() {
 		if !c.waiting && !ch.closed {
 			c.waiting = true
 			ch.waiting = append(ch.waiting, c)

@@ -75,14 +75,14 @@ type modelConsumer struct {
 
 func (c *modelConsumer) credit() bool { return c.noAck || c.prefetch == 0 || c.out < c.prefetch }
 
-func (c *modelChannel) room(by *modelConsumer) bool {
+func (c *modelChannel) room() bool {
 	n := 0
 	for _, by := range c.by {
 		if by != nil {
 			n++
 		}
 	}
-	return !c.full && (by.noAck || c.limit == 0 || n < c.limit)
+	return !c.full && (c.limit == 0 || n < c.limit)
 }
 
 func (c *modelChannel) Deliver(d *engine.Delivery) {
@@ -90,7 +90,7 @@ func (c *modelChannel) Deliver(d *engine.Delivery) {
 	if by == nil {
 		c.m.t.Fatalf("delivery to consumer %q, which there is not", d.ConsumerTag)
 	}
-	if !by.credit() || !c.room(by) {
+	if !by.credit() || !c.room() {
 		c.m.t.Fatalf("delivery to consumer %q, which has no credit", d.ConsumerTag)
 	}
 	c.receive(by.queue, d, by, by.noAck)
@@ -333,7 +333,7 @@ func (m *model) Check() {
 		}
 		for _, c := range m.channels {
 			for _, by := range c.consumers {
-				if by.queue == q && len(q.ready) > 0 && by.credit() && c.room(by) {
+				if by.queue == q && len(q.ready) > 0 && by.credit() && c.room() {
 					m.t.Fatalf("%s: %d messages are ready, and so is %s", q.name, len(q.ready), by.tag)
 				}
 			}
