@@ -99,7 +99,9 @@ func (c *conn) run() {
 	c.finish(err)
 	c.out.end()
 	writer.Wait()
-	c.linger()
+	if f, _ := failureOf(err); err == nil || f != nil {
+		c.linger()
+	}
 	c.kill.Stop()
 	c.nc.Close()
 }

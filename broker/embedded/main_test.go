@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func serve(t testing.TB, b *embedded.Broker, l net.Listener) {
 	go func() { ended <- b.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-ended; err != nil && !errors.Is(err, embedded.ErrClosed) {
 			t.Errorf("serve: %v", err)
 		}
 	})

@@ -100,16 +100,19 @@ func (r *raw) wantEOF() {
 }
 
 // login goes as far as connection.tune.
-func (r *raw) login() {
+func (r *raw) login() *wire.ConnectionTune {
 	r.t.Helper()
 	r.write([]byte(wire.ProtocolHeader))
 	if _, m := r.recv(); m.Name() != "connection.start" {
 		r.t.Fatalf("got %s", m.Name())
 	}
 	r.send(0, startOk("PLAIN", "\x00guest\x00guest"))
-	if _, m := r.recv(); m.Name() != "connection.tune" {
+	_, m := r.recv()
+	tune, ok := m.(*wire.ConnectionTune)
+	if !ok {
 		r.t.Fatalf("got %s", m.Name())
 	}
+	return tune
 }
 
 var allCapabilities = wire.Table{"capabilities": wire.Table{
@@ -123,8 +126,8 @@ func startOk(mechanism, response string) *wire.ConnectionStartOk {
 // open opens the connection.
 func (r *raw) open(heartbeat time.Duration) {
 	r.t.Helper()
-	r.login()
-	r.send(0, &wire.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072, Heartbeat: uint16(heartbeat / time.Second)}, &wire.ConnectionOpen{VirtualHost: "/"})
+	tune := r.login()
+	r.send(0, &wire.ConnectionTuneOk{ChannelMax: tune.ChannelMax, FrameMax: tune.FrameMax, Heartbeat: uint16(heartbeat / time.Second)}, &wire.ConnectionOpen{VirtualHost: "/"})
 	r.want(0, &wire.ConnectionOpenOk{})
 }
 
