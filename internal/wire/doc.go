@@ -37,6 +37,10 @@
 // whole milliseconds, and text that is not UTF-8 has U+FFFD in the place of what
 // is not.
 //
+// A Writer puts t first, then id, n or deadline_ms, then name, and len last, with
+// no space between them, so that a worker without a JSON parser can read a header
+// (sdk/sh).
+//
 // Next blocks until a whole frame has arrived, Write until the frame is written;
 // set deadlines on the pipe itself. Reader, Writer and Session belong to one
 // goroutine at a time; a Reader and a Writer of one worker are independent of

@@ -330,3 +330,19 @@ func TestAppendArgs(t *testing.T) {
 		}
 	}
 }
+
+// TestOrder: what sdk/sh relies on.
+func TestOrder(t *testing.T) {
+	for want, f := range map[string]wire.Frame{
+		`{"t":"task","id":7,"name":"n","attempt":2,"deadline_ms":3,"ct":"c","hdr":{"a":"b","id":"9"},"len":1}`: {
+			Type: wire.Task, ID: 7, Name: "n", Attempt: 2, Deadline: 2001 * time.Microsecond, ContentType: "c",
+			Header: map[string]string{"id": "9", "a": "b"}, Body: []byte("x"),
+		},
+		`{"t":"ping","n":5}`:               {Type: wire.Ping, N: 5},
+		`{"t":"drain","deadline_ms":1000}`: {Type: wire.Drain, Deadline: time.Second},
+	} {
+		if got := string(wire.AppendHeader(nil, &f)); got != want+"\n" {
+			t.Errorf("got %s want %s", got, want)
+		}
+	}
+}

@@ -174,8 +174,8 @@ class Protocol(unittest.TestCase):
         with Supervisor(ECHO + "    worker.run()") as s:
             s.hello()
             s.task("nothing")
-            s.send({"t": "drain", "deadline_ms": 1000})
-            s.task("nothing")  # not taken any more
+            late = b'{"t":"task","id":2,"name":"nothing","ct":"application/json"}\n'
+            os.write(s.to, b'{"t":"drain","deadline_ms":1000}\n' + late)  # the task is not taken any more
             self.assertEqual(s.read()[0], {"t": "ok", "id": 1})
             self.assertEqual(s.process.wait(PATIENCE), 0)
             with self.assertRaises(EOFError):
