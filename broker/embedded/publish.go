@@ -26,7 +26,7 @@ func (ch *channel) publish() error {
 		return err
 	}
 	if c.mandatory {
-		ch.giveBack(body)
+		ch.giveBack(&p)
 	}
 	if ch.confirms != nil {
 		ch.confirms.Confirmed(ch.seq, true)
@@ -34,14 +34,14 @@ func (ch *channel) publish() error {
 	return nil
 }
 
-// giveBack returns a message that went nowhere.
-func (ch *channel) giveBack(body []byte) {
-	c, w := &ch.content, ch.conn.out
+// giveBack returns a message that went nowhere, as the engine left it.
+func (ch *channel) giveBack(p *engine.Publish) {
+	w := ch.conn.out
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := len(w.buf)
-	w.buf = wire.AppendReturn(w.buf, ch.id, wire.CodeNoRoute, "NO_ROUTE", c.exchange, c.key)
-	w.buf = wire.AppendContent(w.buf, ch.id, wire.ClassBasic, c.props, body, ch.conn.frameMax)
+	w.buf = wire.AppendReturn(w.buf, ch.id, wire.CodeNoRoute, "NO_ROUTE", p.Exchange, p.Key)
+	w.buf = wire.AppendContent(w.buf, ch.id, wire.ClassBasic, p.Props, p.Body, ch.conn.frameMax)
 	w.replied(before)
 }
 
