@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -91,7 +92,7 @@ func (w *world) perform(st *state, o op) (string, error) {
 		}
 		if ok, is := reply.m.(*wire.BasicGetOk); is {
 			if !m.NoAck {
-				st.unsettled = append(st.unsettled, ok.DeliveryTag)
+				st.unsettled = append(st.unsettled, delivery{tag: ok.DeliveryTag})
 			}
 			return fmt.Sprintf("%+v %s", ok, content(reply)), nil
 		}
@@ -239,9 +240,15 @@ func (w *world) special(st *state, o op) (string, error) {
 	}
 	verb, how, _ := strings.Cut(o.what, " ")
 	multiple, requeue := strings.Contains(how, "multiple"), strings.Contains(how, "requeue")
-	tag, ok := st.pick(o.pick, multiple)
+	before := slices.Clone(st.unsettled)
+	tag, settled, ok := st.pick(o.pick, multiple)
 	if !ok {
 		return "not done: nothing is unsettled", nil
+	}
+	if verb == "nack" && !requeue && consumersOf(settled) > 1 {
+		// RabbitMQ makes dead letters of those of one consumer after the other.
+		st.unsettled = before
+		return "not done: of several consumers", nil
 	}
 	switch verb {
 	case "ack":
@@ -258,23 +265,32 @@ func (w *world) special(st *state, o op) (string, error) {
 
 // pick returns the tag of a delivery to settle, and takes off the list what is
 // settled with it.
-func (st *state) pick(i int, multiple bool) (tag uint64, ok bool) {
+func (st *state) pick(i int, multiple bool) (tag uint64, settled []delivery, ok bool) {
 	switch {
 	case i == -1:
-		return 9999, true
+		return 9999, nil, true
 	case i == -2 && multiple:
-		st.unsettled = nil
-		return 0, true
+		settled, st.unsettled = st.unsettled, nil
+		return 0, settled, true
 	case len(st.unsettled) == 0 || i < 0:
-		return 0, false
+		return 0, nil, false
 	}
-	slices.Sort(st.unsettled)
+	slices.SortFunc(st.unsettled, func(a, b delivery) int { return cmp.Compare(a.tag, b.tag) })
 	at := i % len(st.unsettled)
-	tag = st.unsettled[at]
+	from := at
 	if multiple {
-		st.unsettled = slices.Delete(st.unsettled, 0, at+1)
-	} else {
-		st.unsettled = slices.Delete(st.unsettled, at, at+1)
+		from = 0
 	}
-	return tag, true
+	settled = slices.Clone(st.unsettled[from : at+1])
+	st.unsettled = slices.Delete(st.unsettled, from, at+1)
+	return settled[len(settled)-1].tag, settled, true
+}
+
+// consumersOf returns how many consumers the deliveries were to.
+func consumersOf(ds []delivery) int {
+	tags := map[string]bool{}
+	for _, d := range ds {
+		tags[d.consumer] = true
+	}
+	return len(tags)
 }

@@ -43,11 +43,17 @@ type world struct {
 // state is what the test knows of a channel.
 type state struct {
 	ch        *channel
-	unsettled []uint64
+	unsettled []delivery
 	consumers map[string]string // queues by tag
 	noAck     map[string]bool   // by tag, also of consumers that are no more
 	confirms  bool
 	queue     string // declared last
+}
+
+// delivery is one that is not settled.
+type delivery struct {
+	tag      uint64
+	consumer string // "" if it was got
 }
 
 // run runs a sequence and returns its trace, for comparison.
@@ -320,7 +326,7 @@ func (w *world) event(st *state, e command) string {
 	switch m := e.m.(type) {
 	case *wire.BasicDeliver:
 		if !st.noAck[m.ConsumerTag] {
-			st.unsettled = append(st.unsettled, m.DeliveryTag)
+			st.unsettled = append(st.unsettled, delivery{m.DeliveryTag, m.ConsumerTag})
 		}
 		return fmt.Sprintf("deliver %s #%d redelivered=%v ex=%q key=%q %s",
 			m.ConsumerTag, m.DeliveryTag, m.Redelivered, m.Exchange, m.RoutingKey, content(e))
