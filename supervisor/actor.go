@@ -25,6 +25,7 @@ type supervisor struct {
 	changed  bool       // the children are others than shown
 	lost     []*node
 	requests map[int]*request // not yet answered
+	replies  []actReply       // of the event that is being handled
 	asked    int              // how many requests there were
 }
 
@@ -110,6 +111,10 @@ func (s *supervisor) handle(ev event) {
 		}
 	}
 	s.show()
+	for _, a := range s.replies { // after that, so that the asker sees what he asked for
+		s.reply(a.req, a.err)
+	}
+	s.replies = s.replies[:0]
 }
 
 func (s *supervisor) act(a action) event {
@@ -149,7 +154,7 @@ func (s *supervisor) act(a action) event {
 	case actRemove:
 		s.remove(a.i)
 	case actReply:
-		s.reply(a.req, a.err)
+		s.replies = append(s.replies, a)
 	case actGiveUp:
 		s.giveUp(a.err)
 	case actFinish:

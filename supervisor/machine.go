@@ -315,14 +315,18 @@ func (m *machine) do(a action) { m.out = append(m.out, a) }
 
 // to changes a child's phase; its timer is void then.
 func (m *machine) to(k *kid, p phase) {
-	if k.phase == starting {
+	if k.isStarting() {
 		m.starting--
 	}
-	if p == starting {
+	k.early = p == ending && k.phase == starting
+	k.phase, k.token = p, 0
+	if k.isStarting() {
 		m.starting++
 	}
-	k.phase, k.token = p, 0
 }
+
+// isStarting reports whether a child is starting, or ends because it failed at it.
+func (k *kid) isStarting() bool { return k.phase == starting || k.early }
 
 // arm makes the timer of a child, or with nil of the plan; an older one of the
 // same is void from then on.

@@ -29,9 +29,6 @@ func (m *machine) onEnding(ev evEnding) {
 // endsByItself bounds how long a child may take that was not asked to stop.
 func (m *machine) endsByItself(p int) {
 	k := m.kids[p]
-	if k.phase == starting {
-		k.early = true
-	}
 	m.to(k, ending)
 	d := k.shutdown
 	if d == BrutalKill { // nobody has asked it to stop; it may clean up
@@ -105,7 +102,7 @@ func (m *machine) ended(p int, exit Exit) {
 		exit.Reason, exit.Err = k.exit.Reason, k.exit.Err
 	}
 	exit.ID, exit.Generation = k.id, k.gen
-	early := k.phase == starting || k.phase == ending && k.early
+	early := k.isStarting()
 	if early && exit.Reason == Abnormal {
 		m.breaker.Failed()
 	}
@@ -113,7 +110,7 @@ func (m *machine) ended(p int, exit Exit) {
 	_, exhausted := exit.Err.(*ExhaustedError)
 	exit.Parked = k.parks && exhausted && !asked && !planned
 	m.do(actExit{k.key, k.gen, exit, !asked && !planned})
-	k.exit, k.early, k.late, k.killed = Exit{}, false, false, false
+	k.exit, k.late, k.killed = Exit{}, false, false
 	switch {
 	case k.hold:
 		m.held(p)

@@ -172,6 +172,7 @@ func (m *machine) down(k *kid) {
 // remove forgets a child that is not running.
 func (m *machine) remove(p int) {
 	k := m.kids[p]
+	m.to(k, gone)
 	m.do(actRemove{k.key})
 	m.kids = slices.Delete(m.kids, p, p+1)
 	if p < m.plan.from {
