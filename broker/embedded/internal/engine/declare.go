@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/queueargs"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/routing"
@@ -176,6 +177,8 @@ func (q *Queue) end() {
 	q.clear()
 	consumers := q.roster.all
 	q.roster = roster{}
+	// RabbitMQ tells each channel in the order of the tags.
+	slices.SortFunc(consumers, func(a, b *consumer) int { return strings.Compare(a.tag, b.tag) })
 	for _, c := range consumers {
 		c.left = true
 		c.ch.cancelled(c)
