@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -62,8 +63,27 @@ func (e *env) listAll(cmd *cobra.Command, f *queueFlags) error {
 		if err != nil {
 			return err
 		}
+		q.complete(ctx, all)
 		return e.printQueues(all)
 	})
+}
+
+// complete asks the broker for what the management API does not know yet: the
+// counts of queues that are some seconds old.
+func (q *queues) complete(ctx context.Context, rows []queueDetails) {
+	unknown := func(d queueDetails) bool { return d.Ready == nil }
+	if !slices.ContainsFunc(rows, unknown) || q.connect(ctx) != nil {
+		return
+	}
+	defer q.admin.Close(ctx)
+	for i, row := range rows {
+		if !unknown(row) {
+			continue
+		}
+		if counts, err := q.admin.Queue(ctx, row.Name); err == nil {
+			rows[i].Ready, rows[i].Consumers = &counts.Ready, &counts.Consumers
+		}
+	}
 }
 
 // list prints the named queues, or those of the pools. Of the latter those that

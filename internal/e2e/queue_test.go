@@ -117,20 +117,24 @@ func TestQueueUnacked(t *testing.T) {
 	r := dial(t, testenv.SharedNode(t).URL)
 	name := r.queue("")
 	r.plain(name, nil)
+	young := r.queue(".young")
+	r.plain(young, nil)
+	r.task(young, "hello", 1)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		if user, _, _ := hr.BasicAuth(); user != "guest" || hr.URL.EscapedPath() != "/api/queues/%2F" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		fmt.Fprintf(w, `[{"name":%q,"messages_ready":99,"messages_unacknowledged":7,"consumers":9,"type":"classic"},{"name":"new"}]`, name)
+		fmt.Fprintf(w, `[{"name":%q,"messages_ready":99,"messages_unacknowledged":7,"consumers":9,"type":"classic"},{"name":%q},{"name":"gone"}]`, name, young)
 	}))
 	t.Cleanup(api.Close)
 	rows := decode[[]row](t, queue(t, r, "list", name, "--management", api.URL, "-o", "json").want(t, 0).stdout)
 	if len(rows) != 1 || rows[0].Ready != 0 || rows[0].Consumers != 0 || rows[0].Unacked == nil || *rows[0].Unacked != 7 {
 		t.Errorf("with the management API: got %+v, want unacked from it and the rest by AMQP", rows)
 	}
-	if rows := decode[[]row](t, queue(t, r, "list", "--all", "--management", api.URL, "-o", "json").want(t, 0).stdout); len(rows) != 2 {
-		t.Errorf("--all: got %+v", rows)
+	rows = decode[[]row](t, queue(t, r, "list", "--all", "--management", api.URL, "-o", "json").want(t, 0).stdout)
+	if len(rows) != 3 || rows[0].Ready != 99 || rows[1].Ready != 1 || rows[1].Unacked != nil {
+		t.Errorf("--all: got %+v, want the counts of the API and by AMQP what it does not know yet", rows)
 	}
 	queue(t, r, "list", "--all", "--management", "http://u:p@127.0.0.1:1/").want(t, 3)
 	queue(t, r, "list", "--all", "--management", strings.Replace(api.URL, "://", "://other:hunter2@", 1)).want(t, 3)
