@@ -142,6 +142,7 @@ func TestServe(t *testing.T) {
 	}
 	other.send(1, &wire.ChannelClose{})
 	other.want(1, &wire.ChannelCloseOk{})
+	other.nc.Close()
 	l, err = net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
