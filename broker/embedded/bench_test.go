@@ -3,11 +3,13 @@ package embedded_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/magne-actors/magne-actors/broker/embedded"
+	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
 )
 
 // BenchmarkPublishConfirm publishes persistent messages of 100 bytes to a durable
@@ -62,6 +64,37 @@ func BenchmarkConsumeAck(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// BenchmarkServer is the broker's share of publish and confirm: the client writes
+// frames that it made before, 1000 messages at a time, and counts the acks.
+func BenchmarkServer(b *testing.B) {
+	broker := open(b, embedded.Options{Dir: b.TempDir()})
+	nc, err := net.Dial("tcp", listen(b, broker))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := newRaw(b, nc)
+	r.open(0)
+	r.channel(1)
+	r.send(1, &wire.QueueDeclare{Queue: "bench", Durable: true}, &wire.ConfirmSelect{})
+	r.want(1, &wire.QueueDeclareOk{Queue: "bench"}, &wire.ConfirmSelectOk{})
+	const batch = 1000
+	var frames []byte
+	for range batch {
+		frames = wire.AppendMethodFrame(frames, 1, &wire.BasicPublish{RoutingKey: "bench"})
+		frames = wire.AppendContent(frames, 1, wire.ClassBasic, []byte{0x10, 0, 2}, make([]byte, 100), 4096)
+	}
+	b.ReportAllocs()
+	var sent, confirmed uint64
+	for b.Loop() { // of batches
+		r.write(frames)
+		for sent += batch; confirmed+batch < sent; {
+			_, m := r.recv()
+			confirmed = m.(*wire.BasicAck).DeliveryTag
+		}
+	}
+	b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "msg/s")
 }
 
 func benchChannel(b *testing.B) *amqp.Channel {

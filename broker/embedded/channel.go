@@ -16,6 +16,7 @@ type channel struct {
 
 	closing  bool // channel.close is on its way to the client
 	content  content
+	message  engine.Publish // for the engine, during a call
 	lastName string     // of the queue declared last
 	confirms *confirmer // nil: not in confirm mode
 	seq      uint64     // of the message published last, in confirm mode
@@ -105,6 +106,9 @@ func (ch *channel) frame(f wire.Frame) (wire.Method, error) {
 		whole, err := ch.content.add(ch, f)
 		if err == nil && whole {
 			err = ch.publish()
+		}
+		if err == nil { // mostly: allocate nothing
+			return nil, nil
 		}
 		return &wire.BasicPublish{}, err
 	case f.Type == wire.FrameHeartbeat:

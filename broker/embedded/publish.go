@@ -20,13 +20,15 @@ func (ch *channel) publish() error {
 		ch.seq++
 		ch.confirms.publish()
 	}
-	p := engine.Publish{Exchange: c.exchange, Key: c.key, Mandatory: c.mandatory, Props: c.props, Body: body}
-	routed, err := ch.conn.b.engine.Publish(&p, confirms, ch.seq, ch.conn.user)
+	p := &ch.message
+	*p = engine.Publish{Exchange: c.exchange, Key: c.key, Mandatory: c.mandatory, Props: c.props, Body: body}
+	routed, err := ch.conn.b.engine.Publish(p, confirms, ch.seq, ch.conn.user)
+	defer func() { p.Body = nil }() // the engine's, or nobody's
 	if err != nil || routed {
 		return err
 	}
 	if c.mandatory {
-		ch.giveBack(&p)
+		ch.giveBack(p)
 	}
 	if ch.confirms != nil {
 		ch.confirms.Confirmed(ch.seq, true)
