@@ -31,6 +31,10 @@ type gen struct {
 	// RabbitMQ looks for the expired in all lanes of such a queue at other times.
 	priorities bool
 	expiry     bool // something expires at once
+	// global says that there are limits of channels, and then what is got is not to be
+	// settled: RabbitMQ counts what is unsettled when the limit is set, and does not
+	// uncount what was got.
+	global bool
 	// What the generator believes of the channels: errors close some of them, and
 	// then it is wrong.
 	consumers map[[2]int][]string // tags by channel
@@ -55,6 +59,7 @@ func sequence(t *rapid.T, quorum bool) []op {
 	g := &gen{t: t, quorum: quorum, consumers: map[[2]int][]string{}}
 	g.priorities = !quorum && g.seldom("priorities", 3)
 	g.expiry = !quorum && !g.priorities
+	g.global = !quorum && g.seldom("global", 3)
 	for _, k := range kindNames {
 		for range kinds[k] {
 			g.weights = append(g.weights, k)
@@ -143,7 +148,7 @@ func (g *gen) any() op {
 	case "publish":
 		return g.publish()
 	case "get":
-		o := g.op("", &wire.BasicGet{Queue: g.queue(), NoAck: g.quorum || g.seldom("no ack", 3)})
+		o := g.op("", &wire.BasicGet{Queue: g.queue(), NoAck: g.quorum || g.global || g.seldom("no ack", 3)})
 		g.busy = append(g.busy, [2]int{o.conn, o.ch})
 		return o
 	case "consume":
@@ -163,7 +168,7 @@ func (g *gen) any() op {
 		if g.quorum {
 			return g.op("", &wire.BasicQos{PrefetchCount: 1})
 		}
-		return g.op("", &wire.BasicQos{PrefetchCount: uint16(g.between("prefetch", 0, 3)), Global: g.seldom("global", 3)})
+		return g.op("", &wire.BasicQos{PrefetchCount: uint16(g.between("prefetch", 0, 3)), Global: g.global && g.bool("of the channel")})
 	case "confirm":
 		return g.op("", &wire.ConfirmSelect{})
 	case "flow":

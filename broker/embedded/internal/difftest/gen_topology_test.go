@@ -133,7 +133,7 @@ func (g *gen) queueArgs() wire.Table {
 	}
 	if g.seldom("odd argument", 20) {
 		args[g.one("name", "x-expires", "x-queue-mode", "x-max-age", "x-other")] =
-			from(g, "value", []any{int32(3600000), "lazy", nil, "1h", int32(-1)})
+			from(g, "value", []any{int32(3600000), "default", nil, "1h", int32(-1)})
 	}
 	if len(args) == 0 {
 		return nil

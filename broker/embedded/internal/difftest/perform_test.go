@@ -100,6 +100,9 @@ func (w *world) perform(st *state, o op) (string, error) {
 	case *wire.BasicCancel:
 		delete(st.consumers, m.ConsumerTag)
 	case *wire.BasicRecover:
+		if consumersOf(st.unsettled) > 1 {
+			return "not done: of several consumers", nil // as in special
+		}
 		st.unsettled = nil
 	case *wire.ConfirmSelect:
 		st.confirms = true
@@ -245,8 +248,8 @@ func (w *world) special(st *state, o op) (string, error) {
 	if !ok {
 		return "not done: nothing is unsettled", nil
 	}
-	if verb == "nack" && !requeue && consumersOf(settled) > 1 {
-		// RabbitMQ makes dead letters of those of one consumer after the other.
+	if verb == "nack" && consumersOf(settled) > 1 {
+		// RabbitMQ takes those of one consumer after the other, in the order of the tags.
 		st.unsettled = before
 		return "not done: of several consumers", nil
 	}
