@@ -153,6 +153,9 @@ func (w *world) method(m wire.Method) wire.Method {
 
 func (w *world) declare(st *state, conn int, m wire.QueueDeclare) (string, error) {
 	name := m.Queue
+	if _, ok := m.Arguments["x-dead-letter-exchange"]; ok {
+		w.letters = true
+	}
 	m.Queue, m.Arguments = w.real(m.Queue), w.table(m.Arguments)
 	reply, err := st.ch.call(&m)
 	if err != nil {

@@ -34,6 +34,7 @@ type world struct {
 	state     [connections][channels]*state
 	queues    map[string]int // all there are, and to which connection they are exclusive, or -1
 	exchanges map[string]bool
+	letters   bool     // there may be dead letters
 	undecided bool     // what comes of the last operation
 	generated []string // names that the broker chose
 	counts    string
@@ -61,7 +62,7 @@ func (w *world) run(prefix string, patient bool, ops []op) (trace []string, err 
 	w.prefix, w.patient = prefix, patient
 	w.state = [connections][channels]*state{}
 	w.queues, w.exchanges = map[string]int{}, map[string]bool{}
-	w.generated, w.counts, w.trace, w.undecided = nil, "", nil, false
+	w.generated, w.counts, w.trace, w.undecided, w.letters = nil, "", nil, false, false
 	for _, o := range ops {
 		if err := w.step(o); err != nil {
 			return w.trace, fmt.Errorf("%s: %w", o, err)
@@ -162,7 +163,12 @@ func (w *world) observer(conn int) (*channel, error) {
 // settle waits until nothing happens any more, and notes what did.
 func (w *world) settle() error {
 	calm, before := 0, ""
-	need := 1
+	// Each round lets what happened in a queue go one step on: to a channel, or to
+	// the next queue for dead letters.
+	need := 2
+	if w.letters {
+		need = 4
+	}
 	if w.patient {
 		need = 5
 	}
