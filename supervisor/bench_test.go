@@ -58,6 +58,33 @@ func BenchmarkSend(b *testing.B) {
 	})
 }
 
+// counter is the least that an actor can do.
+type counter struct{ n int }
+
+func (c *counter) InvokeUserMessage(any)    { c.n++ }
+func (c *counter) InvokeSystemMessage(any)  {}
+func (c *counter) EscalateFailure(any, any) {}
+
+// BenchmarkHook is what the instrumentation adds to each message, without the
+// noise of a queue and its goroutines.
+func BenchmarkHook(b *testing.B) {
+	msg := any(1)
+	run := func(b *testing.B, invoker actor.MessageInvoker) {
+		b.ReportAllocs()
+		for b.Loop() {
+			invoker.InvokeUserMessage(msg)
+		}
+	}
+	b.Run("without", func(b *testing.B) { run(b, &counter{}) })
+	b.Run("with", func(b *testing.B) {
+		sys := NewSystem(nil)
+		defer sys.Close()
+		inc := &incarnation{node: &node{}}
+		box := &mailbox{Mailbox: actor.Unbounded()(), system: sys.actors, inc: inc, clock: sys.clock}
+		run(b, &hook{inner: &counter{}, system: sys.actors, inc: inc, box: box})
+	})
+}
+
 // BenchmarkRestart is from the message at which an actor panics until its
 // successor is up.
 func BenchmarkRestart(b *testing.B) {

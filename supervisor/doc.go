@@ -12,7 +12,8 @@
 //
 // Guarantees:
 //   - A child is started when the one before it is up: it has handled Started
-//     without failing; a supervisor is up when all of its children are.
+//     without failing; a Starter has called Ready; a supervisor is up when all of
+//     its children are. Those of a Dynamic supervisor are started together.
 //   - A child is stopped when the one after it is down, and waited for up to its
 //     Shutdown time. Nothing can kill a goroutine: after that time the child is
 //     abandoned. Its exit says so, it is counted in its node, and the tree goes
@@ -23,9 +24,13 @@
 //     by runtime.Goexit, by Quit, by protoactor's Stop. It handles Stopping and
 //     Stopped in each case. What is in its mailbox then is dropped; the message
 //     that was in Receive at a panic is in the Exit.
-//   - Snapshot needs no actor's cooperation.
-//   - Nothing here blocks but Run. Functions in a Child are called one at a
-//     time on its supervisor's goroutine, Inspect on that of the snapshot.
+//   - Snapshot and Inspect need no actor's cooperation.
+//   - More than Intensity restarts never happen within any Period. What an
+//     operator asks for by Add, Remove, Terminate, Restart or Scale is not counted.
+//   - Nothing here blocks but Run, and those calls until they are done or their
+//     context is; no supervisor waits for anything in its Receive. Functions in a
+//     Child are called one at a time on its supervisor's goroutine, Inspect on
+//     that of the snapshot.
 //
 // Close the system after Run has returned: its idle goroutines end then. Code
 // that uses this package can be tested in testing/synctest bubbles.

@@ -48,3 +48,39 @@ func Example() {
 	// hello world
 	// <nil> shutdown
 }
+
+// A pool of equal children whose size an operator changes.
+func ExampleSystem_Scale() {
+	sys := supervisor.NewSystem(nil)
+	defer sys.Close()
+
+	up := make(chan string, 2)
+	pool := supervisor.Child{
+		ID: "pool:mail", Size: 1,
+		Supervisor: &supervisor.Spec{Strategy: supervisor.Dynamic},
+		Template: func(n int) supervisor.Child {
+			id := fmt.Sprintf("mail/%d", n)
+			return supervisor.Child{
+				ID:       id,
+				Producer: func() actor.Actor { return actor.ReceiveFunc(func(actor.Context) {}) },
+				Up:       func(*actor.PID, int) { up <- id },
+			}
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sys.Run(ctx, "root", supervisor.Spec{}, pool) }()
+	fmt.Println(<-up, "is up")
+
+	if err := sys.Scale(ctx, "pool:mail", 2); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(<-up, "is up")
+
+	cancel()
+	fmt.Println("stopped:", <-done)
+	// Output:
+	// mail/1 is up
+	// mail/2 is up
+	// stopped: <nil>
+}
