@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +18,8 @@ var (
 // PanicError is the error of something that panicked. Its text is one line; the
 // stack of the panic is apart, for a log's own attribute.
 type PanicError struct {
-	Value any // what was given to panic
-	Stack []byte
+	Value any    // what was given to panic
+	Stack []byte // not to be changed
 }
 
 // Error is "panic: " and the first line of the value.
@@ -59,7 +60,25 @@ func caught(value any) error {
 	if value == nil {
 		return errGoexit
 	}
-	return &PanicError{Value: value, Stack: callers()}
+	return &PanicError{Value: value, Stack: callers(nil).text}
+}
+
+// caught is the same for the node's actor. To put a stack into words takes a
+// quarter of the time of a restart, and what crashes again and again mostly does
+// so at the same place: the last stack is kept.
+func (n *node) caught(value any) error {
+	if value == nil {
+		return errGoexit
+	}
+	t := callers(n.trace.Load())
+	n.trace.Store(t)
+	return &PanicError{Value: value, Stack: t.text}
+}
+
+// trace is a stack.
+type trace struct {
+	pcs  []uintptr
+	text []byte // not to be changed
 }
 
 // hooked is the function below which all stacks of actors are the same.
@@ -67,10 +86,15 @@ const hooked = ".(*hook).InvokeUserMessage"
 
 // callers is the stack of its caller's caller, one line for a function and one
 // for its place, as in runtime/debug. That package formats the arguments too,
-// which takes most of the time of a whole restart.
-func callers() []byte {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+// which takes most of the time of a whole restart. If it is the same as last, it
+// is last.
+func callers(last *trace) *trace {
+	var array [64]uintptr
+	pcs := array[:runtime.Callers(3, array[:])]
+	if last != nil && slices.Equal(last.pcs, pcs) {
+		return last
+	}
+	frames := runtime.CallersFrames(pcs)
 	b := make([]byte, 0, 2048)
 	for more := true; more; {
 		var f runtime.Frame
@@ -84,7 +108,7 @@ func callers() []byte {
 		}
 		more = more && !strings.HasSuffix(f.Function, hooked)
 	}
-	return b
+	return &trace{slices.Clone(pcs), b}
 }
 
 func firstLine(s string) string {

@@ -128,7 +128,7 @@ func (h *hook) InvokeUserMessage(m any) {
 	returned := false
 	defer func() {
 		if !returned {
-			h.failed(caught(recover()), m)
+			h.failed(h.inc.node.caught(recover()), m)
 		}
 	}()
 	n := h.box.handled.Load() + 1
@@ -182,7 +182,7 @@ func (h *hook) pass(m any) {
 	returned := false
 	defer func() {
 		if !returned {
-			h.failed(caught(recover()), m)
+			h.failed(h.inc.node.caught(recover()), m)
 		}
 	}()
 	h.inner.InvokeSystemMessage(m)

@@ -41,6 +41,7 @@ type node struct {
 	abandoned atomic.Int64 // incarnations that may still run
 	parked    atomic.Bool
 	failure   atomic.Pointer[failure]
+	trace     atomic.Pointer[trace]   // of the last panic
 	box       atomic.Pointer[mailbox] // of the newest incarnation
 	restarts  atomic.Pointer[recent]  // of a supervisor
 }
