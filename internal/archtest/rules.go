@@ -72,7 +72,8 @@ func packages() map[string]Package {
 		"internal/restart": {StdOnly: true},
 
 		// Worker processes.
-		"internal/wire": {StdOnly: true},
+		"internal/wire":   {StdOnly: true},
+		"internal/osproc": {},
 
 		// What is around the runtime.
 		"config": {Imports: []string{
@@ -138,7 +139,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
-		{Path: "golang.org/x/sys", Packages: []string{"bench"}},
+		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/osproc"}},
 		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
@@ -182,6 +183,9 @@ func goroutines() map[string]string {
 
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
+
+		"internal/osproc/host_linux.go": "the spawner, which forks from one OS thread; ends at Close. Nothing of a user's runs on it",
+		"internal/osproc/proc_linux.go": "the waiter and the readers of the log of a process; end with it. The readers run a function of a user's and recover",
 
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",

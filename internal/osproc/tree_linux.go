@@ -1,0 +1,156 @@
+package osproc
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ident is a process for ever: a number is used again, with another start.
+type ident struct {
+	pid   int
+	start int64 // ticks since boot
+}
+
+// kill kills the process if it is still the same one, and waits for its end up to
+// the given time, unless it is in the kernel no more than a moment.
+func (id ident) kill(wait time.Duration) {
+	fd, err := unix.PidfdOpen(id.pid, 0)
+	if err != nil {
+		return
+	}
+	defer func() { _ = unix.Close(fd) }()
+	// The pidfd is of whoever has the number now; so is what stat says after.
+	if s, err := readStat(id.pid); err != nil || s.starttime != id.start || s.state == 'Z' {
+		return
+	}
+	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil && wait > 0 {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
+	}
+}
+
+func procFile(pid int, name string) string {
+	return "/proc/" + strconv.Itoa(pid) + "/" + name
+}
+
+func readStat(pid int) (procStat, error) {
+	data, err := os.ReadFile(procFile(pid, "stat"))
+	if err != nil {
+		return procStat{}, err
+	}
+	return parseStat(data)
+}
+
+// children returns the children of a process, or of ours with "self".
+func children(process string) []int {
+	files, err := filepath.Glob("/proc/" + process + "/task/*/children")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range bytes.Fields(data) {
+			if pid, err := strconv.Atoi(string(field)); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+func ourChildren() []int { return children("self") }
+
+// descendants returns all processes below one.
+func descendants(pid int) []ident {
+	var all []ident
+	for queue := children(strconv.Itoa(pid)); len(queue) > 0; queue = queue[1:] {
+		if s, err := readStat(queue[0]); err == nil {
+			all = append(all, ident{queue[0], s.starttime})
+			queue = append(queue, children(strconv.Itoa(queue[0]))...)
+		}
+	}
+	return all
+}
+
+// marked says whether the environment that a process was started with has a
+// variable that starts with the text, a name and (the start of) its value.
+func marked(pid int, text string) bool {
+	env, err := os.ReadFile(procFile(pid, "environ"))
+	return err == nil && (bytes.HasPrefix(env, []byte(text)) || bytes.Contains(env, []byte("\x00"+text)))
+}
+
+// orphans returns the living ones among our children that nobody registered and
+// that ours accepts, with all their descendants. It reaps the dead ones.
+func (h *Host) orphans(ours func(ident, procStat) bool) []ident {
+	var found []ident
+	for _, pid := range ourChildren() {
+		if h.registered(pid) { // nearly all
+			continue
+		}
+		s, err := readStat(pid)
+		id := ident{pid, s.starttime}
+		if err != nil || !ours(id, s) {
+			continue
+		}
+		if s.state == 'Z' {
+			reapStray(pid)
+			continue
+		}
+		found = append(append(found, id), descendants(pid)...)
+	}
+	return found
+}
+
+// reapStray reaps a zombie that is our child.
+func reapStray(pid int) {
+	_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // what else could be done
+}
+
+// sweep kills what find returns until that is nothing, and says how many there
+// were. A process that the kernel does not let die ends the search.
+func (h *Host) sweep(find func() []ident) int {
+	h.sweeping.Lock()
+	defer h.sweeping.Unlock()
+	killed := map[ident]int{}
+	for {
+		victims := find()
+		if len(victims) == 0 {
+			return len(killed)
+		}
+		for _, id := range victims {
+			if killed[id]++; killed[id] > 20 {
+				h.log.Error("a process does not die", "pid", id.pid)
+				return len(killed)
+			}
+			id.kill(100 * time.Millisecond)
+		}
+	}
+}
+
+// sweep kills what the death of the process and of its group has left.
+func (p *Proc) sweep() int {
+	if p.scope == ScopeProcess {
+		return 0
+	}
+	return p.host.sweep(func() []ident {
+		found := p.host.orphans(func(id ident, s procStat) bool {
+			return p.known[id] || s.pgrp == p.pid || s.state != 'Z' && marked(id.pid, markName+"="+p.mark+"\x00")
+		})
+		found = append(found, p.cgroup.members()...)
+		for id := range p.known { // those that are not orphans yet
+			if s, err := readStat(id.pid); err == nil && s.starttime == id.start && s.state != 'Z' {
+				found = append(found, id)
+			}
+		}
+		p.know(found)
+		return found
+	})
+}
