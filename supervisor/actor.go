@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -151,6 +150,7 @@ func (s *supervisor) act(a action) event {
 	case actAdd:
 		s.kids[a.i] = &running{node: a.node}
 		s.changed = true
+		s.report(a.node, Event{Type: EventAdded})
 	case actRemove:
 		s.remove(a.i)
 	case actReply:
@@ -187,7 +187,7 @@ func (s *supervisor) up(a actUp) {
 		k.timer.Stop()
 	}
 	n.set(a.gen, stateUp)
-	s.sys.log.Debug("child started", "actor", n.id, "generation", a.gen)
+	s.report(n, Event{Type: EventStarted, Generation: a.gen})
 	if n.spec.Up != nil {
 		s.call(n, func() { n.spec.Up(k.pid, a.gen) })
 	}
@@ -195,7 +195,7 @@ func (s *supervisor) up(a actUp) {
 
 func (s *supervisor) kill(a actKill) {
 	k := s.kids[a.i]
-	s.sys.log.Warn("child killed: it did not stop in time", "actor", k.node.id, "generation", a.gen)
+	s.report(k.node, Event{Type: EventKilled, Generation: a.gen})
 	s.call(k.node, func() { k.node.spec.Kill(k.pid, a.gen) })
 }
 
@@ -213,7 +213,7 @@ func (s *supervisor) exited(a actExit) {
 		n.failures.Add(1)
 		n.fail(a.exit.Err)
 	}
-	s.logExit(n, a)
+	s.report(n, Event{Type: endEvent(a.exit), Generation: a.gen, Reason: a.exit.Reason.String(), Err: a.exit.Err})
 	if n.spec.Down != nil && k.pid != nil {
 		s.call(n, func() { n.spec.Down(a.exit) })
 	}
@@ -230,30 +230,17 @@ func endState(e Exit) state {
 	}
 }
 
-func (s *supervisor) logExit(n *node, a actExit) {
-	attrs := withStack(a.exit.Err, "actor", n.id, "generation", a.gen)
+func endEvent(e Exit) EventType {
 	switch {
-	case a.exit.Abandoned && n.spec.Shutdown != BrutalKill:
-		s.sys.log.Error("child abandoned: it did not stop in time and may still run", attrs...)
-	case a.exit.Parked:
-		s.sys.log.Error("child parked", attrs...)
-	case a.exit.Reason == Abnormal:
-		s.sys.log.Error("child failed", attrs...)
+	case e.Abandoned:
+		return EventAbandoned
+	case e.Parked:
+		return EventParked
+	case e.Reason == Abnormal:
+		return EventFailed
 	default:
-		s.sys.log.Debug("child ended", append(attrs, "reason", a.exit.Reason.String())...)
+		return EventEnded
 	}
-}
-
-// withStack adds an error, and its stack if it has one, to a log's attributes.
-func withStack(err error, attrs ...any) []any {
-	if err == nil {
-		return attrs
-	}
-	attrs = append(attrs, "err", err)
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		attrs = append(attrs, "stack", string(p.Stack))
-	}
-	return attrs
 }
 
 func (s *supervisor) backoff(a actBackoff) {
@@ -262,7 +249,7 @@ func (s *supervisor) backoff(a actBackoff) {
 		n.until.Store(time.Now().Add(a.delay).UnixNano())
 		n.set(a.gen, stateBackoff)
 	}
-	s.sys.log.Warn("child will be restarted", "actor", n.id, "generation", a.gen, "restart_in", a.delay)
+	s.report(n, Event{Type: EventBackoff, Generation: a.gen, Delay: a.delay})
 }
 
 func (s *supervisor) arm(a actTimer) {
@@ -280,7 +267,7 @@ func (s *supervisor) arm(a actTimer) {
 func (s *supervisor) giveUp(err *ExhaustedError) {
 	s.inc.node.set(s.inc.gen, stateStopping)
 	s.inc.node.fail(err)
-	s.sys.log.Error("supervisor gave up", "actor", s.inc.node.id, "generation", s.inc.gen, "err", err)
+	s.report(s.inc.node, Event{Type: EventGaveUp, Generation: s.inc.gen, Err: err})
 }
 
 func (s *supervisor) finish(err *ExhaustedError) {

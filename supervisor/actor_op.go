@@ -68,6 +68,7 @@ func (s *supervisor) remove(key int) {
 	}
 	delete(s.kids, key)
 	s.changed = true
+	s.report(k.node, Event{Type: EventRemoved, Generation: k.node.generation()})
 }
 
 // show makes the children known to snapshots. An incarnation of the supervisor

@@ -18,6 +18,7 @@ type System struct {
 	actors     *actor.ActorSystem
 	dispatcher *dispatcher
 	clock      *clock
+	observer   func(Event) // set before Run
 	root       atomic.Pointer[node]
 	closed     atomic.Bool
 }
