@@ -76,7 +76,7 @@ func cgroupDir(own, mounts string) (string, error) {
 	}
 	for line := range strings.Lines(mounts) {
 		fields := strings.Fields(line)
-		if i := strings.Index(line, " - cgroup2 "); i < 0 || len(fields) < 5 || !found {
+		if found0 := strings.Contains(line, " - cgroup2 "); !found0 || len(fields) < 5 || !found {
 			continue
 		}
 		rel, err := filepath.Rel(fields[3], path) // the mount may show a part only
@@ -170,7 +170,7 @@ func (c *cgroup) members() []ident {
 		return nil
 	}
 	var ids []ident
-	for _, field := range bytes.Fields(data) {
+	for field := range bytes.FieldsSeq(data) {
 		pid, err := strconv.Atoi(string(field))
 		if err != nil {
 			continue

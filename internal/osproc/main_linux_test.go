@@ -62,7 +62,7 @@ func children() map[int]string {
 	files, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, file := range files {
 		data, _ := os.ReadFile(file)
-		for _, field := range strings.Fields(string(data)) {
+		for field := range strings.FieldsSeq(string(data)) {
 			pid, _ := strconv.Atoi(field)
 			line, _ := os.ReadFile("/proc/" + field + "/cmdline")
 			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")

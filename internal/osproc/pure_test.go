@@ -111,8 +111,10 @@ func TestSink(t *testing.T) {
 	now = now.Add(time.Second)
 	s.pump(Stderr, strings.NewReader("abcdefghi\nxyz"))
 	want := []Line{
-		{Text: "a"}, {},
-		{Stream: Stderr, Text: "abcd", Cut: 5, Dropped: 3}, {Stream: Stderr, Text: "xyz"},
+		{Text: "a"},
+		{},
+		{Stream: Stderr, Text: "abcd", Cut: 5, Dropped: 3},
+		{Stream: Stderr, Text: "xyz"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -57,7 +57,7 @@ func children(process string) []int {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, field := range bytes.Fields(data) {
+		for field := range bytes.FieldsSeq(data) {
 			if pid, err := strconv.Atoi(string(field)); err == nil {
 				pids = append(pids, pid)
 			}

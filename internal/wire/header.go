@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -115,10 +116,8 @@ func (h *header) put(quoted, value []byte) {
 // when that has escapes.
 func unquote(quoted []byte) (text []byte, plain bool) {
 	text = quoted[1 : len(quoted)-1]
-	for _, c := range text {
-		if c == '\\' {
-			return nil, false
-		}
+	if slices.Contains(text, '\\') {
+		return nil, false
 	}
 	return text, true
 }

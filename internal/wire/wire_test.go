@@ -117,7 +117,8 @@ func mustRead(t *testing.T, header string) wire.Frame {
 
 // show prints the fields of a frame that are not zero.
 func show(f *wire.Frame) string {
-	out := string(f.Type)
+	var out strings.Builder
+	out.WriteString(string(f.Type))
 	v := reflect.ValueOf(*f)
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
@@ -126,17 +127,17 @@ func show(f *wire.Frame) string {
 		}
 		switch x := v.Field(i).Interface().(type) {
 		case string:
-			out += fmt.Sprintf(" %s=%q", name, x)
+			fmt.Fprintf(&out, " %s=%q", name, x)
 		case []byte:
-			out += fmt.Sprintf(" %s=%q", name, x)
+			fmt.Fprintf(&out, " %s=%q", name, x)
 		default:
 			if name == "Fields" {
 				x = string(f.Fields)
 			}
-			out += fmt.Sprintf(" %s=%v", name, x)
+			fmt.Fprintf(&out, " %s=%v", name, x)
 		}
 	}
-	return out
+	return out.String()
 }
 
 // frames draws frames with the fields that their type has.
