@@ -51,7 +51,7 @@ func (c *load) publish(n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer ch.Close()
+	defer func() { _ = ch.Close() }() // with the connection otherwise
 	if err := ch.Confirm(false); err != nil {
 		return 0, err
 	}
@@ -92,7 +92,7 @@ func (c *load) consume(n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer ch.Close()
+	defer func() { _ = ch.Close() }() // with the connection otherwise
 	if err := ch.Qos(loadWindow, 0, false); err != nil {
 		return 0, err
 	}

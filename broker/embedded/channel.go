@@ -17,9 +17,9 @@ type channel struct {
 	closing  bool // channel.close is on its way to the client
 	content  content
 	message  engine.Publish // for the engine, during a call
-	lastName string     // of the queue declared last
-	confirms *confirmer // nil: not in confirm mode
-	seq      uint64     // of the message published last, in confirm mode
+	lastName string         // of the queue declared last
+	confirms *confirmer     // nil: not in confirm mode
+	seq      uint64         // of the message published last, in confirm mode
 
 	// Under the mutex of the connection's out.
 	mute      bool                // nothing more may be said
@@ -42,7 +42,7 @@ func (c *conn) channelFrame(f wire.Frame) error {
 	}
 	fail, internal := failureOf(err)
 	if m != nil {
-		fail.of(m)
+		fail = fail.of(m)
 	}
 	if internal {
 		c.log.Error("internal error", "channel", ch.id, "err", err)

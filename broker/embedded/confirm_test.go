@@ -12,7 +12,7 @@ func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := window{first: 1}
 		var published uint64
-		var settled, told = map[uint64]bool{}, map[uint64]bool{}
+		settled, told := map[uint64]bool{}, map[uint64]bool{}
 		pending := []uint64{}
 		flush := func() {
 			w.flush(func(seq uint64, ok, multiple bool) {

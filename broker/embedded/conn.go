@@ -214,32 +214,39 @@ func (c *conn) fail(f *failure) {
 // held.
 func (c *conn) close(f *failure) {
 	c.closeChannels()
+	c.owner.Close() // exclusive queues are gone when the client hears of it
 	c.state.Store(stateClosing)
 	c.out.method(0, f.closeConnection())
 	c.endLocked()
-	c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	c.lastReads()
 }
 
-// force closes a running connection from outside.
-func (c *conn) force(f *failure) {
+// force closes a connection from outside. It reports false if the connection is
+// ending already.
+func (c *conn) force(f *failure) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch c.state.Load() {
-	case stateClosing:
-	case stateOpening:
+	switch {
+	case c.ended || c.state.Load() == stateClosing:
+		return false
+	case c.state.Load() == stateOpening:
 		c.endLocked()
 		c.nc.Close()
 	default:
 		c.close(f)
 	}
+	return true
 }
 
-// drop closes the socket without a word.
-func (c *conn) drop() {
+// drop closes the socket without a word. It reports false if the connection was
+// ending already.
+func (c *conn) drop() bool {
 	c.nc.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	was := c.ended
 	c.endLocked()
+	return !was
 }
 
 func (c *conn) endLocked() {
@@ -280,7 +287,13 @@ func (c *conn) finish(err error) {
 	}
 	c.state.Store(stateClosing)
 	c.endLocked()
-	c.nc.SetReadDeadline(time.Now().Add(closeWait))
+	c.lastReads()
+}
+
+// lastReads lets the client read and answer for closeWait. A socket that does not
+// take a deadline is closed: then there is nothing to wait for.
+func (c *conn) lastReads() {
+	_ = c.nc.SetReadDeadline(time.Now().Add(closeWait))
 }
 
 // reason says why a connection was lost.

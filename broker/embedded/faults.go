@@ -54,11 +54,13 @@ func (f *Faults) connections() []*conn {
 // DropConnections closes the sockets of all connections without a word and
 // returns how many there were.
 func (f *Faults) DropConnections() int {
-	all := f.connections()
-	for _, c := range all {
-		c.drop()
+	n := 0
+	for _, c := range f.connections() {
+		if c.drop() {
+			n++
+		}
 	}
-	return len(all)
+	return n
 }
 
 // CloseConnections closes the connections that match with 320 CONNECTION_FORCED
@@ -67,9 +69,8 @@ func (f *Faults) DropConnections() int {
 func (f *Faults) CloseConnections(reason string, match func(ConnectionStatus) bool) int {
 	n := 0
 	for _, c := range f.connections() {
-		if match(c.status()) {
+		if match(c.status()) && c.force(failf(wire.CodeConnectionForced, "%s", reason)) {
 			n++
-			c.force(failf(wire.CodeConnectionForced, "%s", reason))
 		}
 	}
 	return n

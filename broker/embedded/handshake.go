@@ -238,7 +238,7 @@ func (c *conn) handshakeFailed(err error) {
 // awaitEnd reads until the client answers connection.close or is gone, or wait
 // is over.
 func (c *conn) awaitEnd(wait time.Duration) {
-	c.nc.SetReadDeadline(time.Now().Add(wait))
+	_ = c.nc.SetReadDeadline(time.Now().Add(wait)) // a socket that is closed takes none
 	for {
 		f, err := c.in.ReadFrame()
 		if err != nil {

@@ -66,27 +66,33 @@ func TestHandshakeErrors(t *testing.T) {
 		"fields":    {[]wire.Method{startOk("AMQPLAIN", "")}, false, connectionClose(502, "SYNTAX_ERROR - AMQPLAIN auth info is missing LOGIN or PASSWORD field", &wire.ConnectionStartOk{})},
 		"mechanism": {[]wire.Method{startOk("SCRAM", "")}, false, connectionClose(503, "COMMAND_INVALID - unknown authentication mechanism 'SCRAM'", &wire.ConnectionStartOk{})},
 		"state": {
-			[]wire.Method{&wire.ConnectionOpen{VirtualHost: "/"}}, false,
+			[]wire.Method{&wire.ConnectionOpen{VirtualHost: "/"}},
+			false,
 			connectionClose(504, "CHANNEL_ERROR - unexpected method in connection state starting", &wire.ConnectionOpen{}),
 		},
 		"no frame max": {
-			[]wire.Method{tuneOk(10, 0)}, true,
+			[]wire.Method{tuneOk(10, 0)},
+			true,
 			connectionClose(530, "NOT_ALLOWED - negotiated frame_max = 0 is higher than the maximum allowed value (131072)", &wire.ConnectionTune{}),
 		},
 		"small frame max": {
-			[]wire.Method{tuneOk(10, 4095)}, true,
+			[]wire.Method{tuneOk(10, 4095)},
+			true,
 			connectionClose(530, "NOT_ALLOWED - negotiated frame_max = 4095 is lower than the minimum allowed value (4096)", &wire.ConnectionTune{}),
 		},
 		"large frame max": {
-			[]wire.Method{tuneOk(10, 131073)}, true,
+			[]wire.Method{tuneOk(10, 131073)},
+			true,
 			connectionClose(530, "NOT_ALLOWED - negotiated frame_max = 131073 is higher than the maximum allowed value (131072)", &wire.ConnectionTune{}),
 		},
 		"channel max": {
-			[]wire.Method{tuneOk(0, 4096)}, true,
+			[]wire.Method{tuneOk(0, 4096)},
+			true,
 			connectionClose(530, "NOT_ALLOWED - negotiated channel_max = 0 (no limit) is higher than the maximum allowed value (2047)", &wire.ConnectionTune{}),
 		},
 		"vhost": {
-			[]wire.Method{tuneOk(10, 4096), &wire.ConnectionOpen{VirtualHost: "other"}}, true,
+			[]wire.Method{tuneOk(10, 4096), &wire.ConnectionOpen{VirtualHost: "other"}},
+			true,
 			connectionClose(530, "NOT_ALLOWED - vhost other not found", &wire.ConnectionOpen{}),
 		},
 	} {

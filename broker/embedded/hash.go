@@ -124,7 +124,7 @@ func parseArgon(h string) (argon, error) {
 	var a argon
 	params := strings.Split(parts[3], ",")
 	if len(params) != 3 {
-		return argon{}, errors.New("argon2id: want the parameters m=...,t=...,p=...")
+		return argon{}, errors.New("argon2id: want m, t and p as m=...,t=...,p=... for parameters")
 	}
 	var values [3]uint32
 	for i, p := range []struct {

@@ -22,11 +22,11 @@ const pendingConnections = 256
 func (b *Broker) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(b.ctx, cancel)()
+	defer context.AfterFunc(b.ctx, cancel)() //nolint:contextcheck // either of the two ends it
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 
 	var mine served
-	err := b.accept(l, &mine)
+	err := b.accept(l, &mine) //nolint:contextcheck // connections outlive their accept, and end with b
 	mine.end()
 	switch {
 	case b.ctx.Err() != nil:
@@ -97,7 +97,7 @@ func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	client, server := newPipe()
-	if err := b.start(server, nil); err != nil {
+	if err := b.start(server, nil); err != nil { //nolint:contextcheck // ctx is for the dialling only
 		return nil, err
 	}
 	return client, nil

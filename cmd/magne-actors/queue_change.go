@@ -81,7 +81,7 @@ func (e *env) change(cmd *cobra.Command, f *queueFlags, yes bool, verb string, n
 					break
 				}
 			}
-			n := 0
+			var n int
 			if n, err = do(ctx, q, name); err != nil {
 				break
 			}

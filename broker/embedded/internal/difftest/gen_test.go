@@ -204,8 +204,10 @@ func (g *gen) publish() op {
 	if g.seldom("by exchange", 3) {
 		x, key = g.exchange(), g.one("key", keys...)
 	}
-	o.m = &wire.BasicPublish{Exchange: x, RoutingKey: key,
-		Mandatory: g.seldom("mandatory", 3), Immediate: g.seldom("immediate", 150)}
+	o.m = &wire.BasicPublish{
+		Exchange: x, RoutingKey: key,
+		Mandatory: g.seldom("mandatory", 3), Immediate: g.seldom("immediate", 150),
+	}
 	g.bodies++
 	o.props, o.body = p, fmt.Sprint("m", g.bodies)
 	return o
@@ -226,7 +228,8 @@ func (g *gen) headers() wire.Table {
 		case "x-death":
 			if g.seldom("with deaths", 4) {
 				h[name] = from(g, "deaths", []any{
-					"nonsense", []any{},
+					"nonsense",
+					[]any{},
 					[]any{wire.Table{"queue": "other", "reason": "expired", "count": int64(2)}},
 				})
 			}
@@ -245,8 +248,10 @@ func (g *gen) consume() op {
 	o := g.op("", nil)
 	at := [2]int{o.conn, o.ch}
 	g.busy = append(g.busy, at)
-	m := &wire.BasicConsume{Queue: g.queue(), ConsumerTag: fmt.Sprint("c", g.tags),
-		NoAck: g.seldom("no ack", 4), Exclusive: !g.quorum && g.seldom("exclusive", 10)} // RabbitMQ ignores it on quorum queues
+	m := &wire.BasicConsume{
+		Queue: g.queue(), ConsumerTag: fmt.Sprint("c", g.tags),
+		NoAck: g.seldom("no ack", 4), Exclusive: !g.quorum && g.seldom("exclusive", 10),
+	} // RabbitMQ ignores it on quorum queues
 	g.tags++
 	if used := g.consumers[at]; len(used) > 0 && g.seldom("tag again", 15) {
 		m.ConsumerTag = g.one("tag", used...)
@@ -261,8 +266,10 @@ func (g *gen) consume() op {
 }
 
 func (g *gen) settle() op {
-	verbs := []string{"ack", "ack", "ack multiple", "nack", "nack multiple", "reject",
-		"reject requeue", "nack requeue", "nack multiple requeue"}
+	verbs := []string{
+		"ack", "ack", "ack multiple", "nack", "nack multiple", "reject",
+		"reject requeue", "nack requeue", "nack multiple requeue",
+	}
 	if g.quorum {
 		verbs = verbs[:6]
 	}

@@ -19,8 +19,10 @@ func (g *gen) topology(kind string) op {
 		return g.op("", &wire.QueuePurge{Queue: g.queue()})
 	case "delete queue":
 		// RabbitMQ does not have the conditions for quorum queues.
-		return g.op("", &wire.QueueDelete{Queue: g.queue(),
-			IfUnused: !g.quorum && g.seldom("if unused", 3), IfEmpty: !g.quorum && g.seldom("if empty", 3)})
+		return g.op("", &wire.QueueDelete{
+			Queue:    g.queue(),
+			IfUnused: !g.quorum && g.seldom("if unused", 3), IfEmpty: !g.quorum && g.seldom("if empty", 3),
+		})
 	case "delete exchange":
 		return g.op("", &wire.ExchangeDelete{Exchange: g.exchange(), IfUnused: g.bool("if unused")})
 	}
@@ -132,8 +134,7 @@ func (g *gen) queueArgs() wire.Table {
 		args["x-single-active-consumer"] = true
 	}
 	if g.seldom("odd argument", 20) {
-		args[g.one("name", "x-expires", "x-queue-mode", "x-max-age", "x-other")] =
-			from(g, "value", []any{int32(3600000), "default", nil, "1h", int32(-1)})
+		args[g.one("name", "x-expires", "x-queue-mode", "x-max-age", "x-other")] = from(g, "value", []any{int32(3600000), "default", nil, "1h", int32(-1)})
 	}
 	if len(args) == 0 {
 		return nil

@@ -130,17 +130,25 @@ func (w *world) method(m wire.Method) wire.Method {
 		c.Exchange = w.real(m.Exchange)
 		return &c
 	case *wire.ExchangeBind:
-		return &wire.ExchangeBind{Destination: w.real(m.Destination), Source: w.real(m.Source),
-			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments)}
+		return &wire.ExchangeBind{
+			Destination: w.real(m.Destination), Source: w.real(m.Source),
+			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments),
+		}
 	case *wire.ExchangeUnbind:
-		return &wire.ExchangeUnbind{Destination: w.real(m.Destination), Source: w.real(m.Source),
-			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments)}
+		return &wire.ExchangeUnbind{
+			Destination: w.real(m.Destination), Source: w.real(m.Source),
+			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments),
+		}
 	case *wire.QueueBind:
-		return &wire.QueueBind{Queue: w.real(m.Queue), Exchange: w.real(m.Exchange),
-			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments)}
+		return &wire.QueueBind{
+			Queue: w.real(m.Queue), Exchange: w.real(m.Exchange),
+			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments),
+		}
 	case *wire.QueueUnbind:
-		return &wire.QueueUnbind{Queue: w.real(m.Queue), Exchange: w.real(m.Exchange),
-			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments)}
+		return &wire.QueueUnbind{
+			Queue: w.real(m.Queue), Exchange: w.real(m.Exchange),
+			RoutingKey: w.key(m.RoutingKey), Arguments: w.table(m.Arguments),
+		}
 	case *wire.QueuePurge:
 		return &wire.QueuePurge{Queue: w.real(m.Queue)}
 	case *wire.QueueDelete:

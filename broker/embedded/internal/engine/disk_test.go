@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -263,7 +264,7 @@ func TestLocked(t *testing.T) {
 	dir := t.TempDir()
 	open(t, engine.Options{Dir: dir})
 	_, err := engine.Open(engine.Options{Dir: dir})
-	if _, ok := err.(*store.LockedError); !ok {
+	if _, ok := errors.AsType[*store.LockedError](err); !ok {
 		t.Errorf("got %v, want a *store.LockedError", err)
 	}
 }

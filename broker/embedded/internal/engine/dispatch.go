@@ -83,7 +83,7 @@ type handout struct {
 // the queue is released. It reports false if it cannot be read.
 func (q *Queue) fill(d *Delivery, h handout) bool {
 	d.Redelivered = h.ent.count() > 0
-	blind := false
+	var blind bool
 	if h.msg != nil {
 		blind = h.msg.blind
 		d.Exchange, d.Key, d.Props, d.Body = h.msg.exchange, h.msg.key, h.msg.props, h.msg.body

@@ -180,7 +180,7 @@ func deadLetterKey(v any, args wire.Table) string {
 // oneOf returns a check that a value is one of some strings.
 func oneOf(wrong string, values ...string) func(any, wire.Table) string {
 	allowed := set(values)
-	return func(v any, args wire.Table) string {
+	return func(v any, _ wire.Table) string {
 		s, ok := v.(string)
 		switch {
 		case !ok:

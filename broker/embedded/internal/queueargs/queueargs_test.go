@@ -2,6 +2,7 @@ package queueargs_test
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -21,9 +22,7 @@ func TestPolicy(t *testing.T) {
 	with := func(more wire.Table) wire.Table {
 		args := wire.Table{}
 		for _, m := range []wire.Table{all, more} {
-			for name, v := range m {
-				args[name] = v
-			}
+			maps.Copy(args, m)
 		}
 		return args
 	}
@@ -42,8 +41,10 @@ func TestPolicy(t *testing.T) {
 		"none":    {nil, queueargs.Policy{Type: queueargs.Classic}},
 		"classic": {with(wire.Table{"x-max-priority": uint8(255)}), want},
 		"quorum":  {with(wire.Table{"x-queue-type": "quorum", "x-delivery-limit": int8(-1)}), asQuorum},
-		"no limit": {wire.Table{"x-queue-type": "quorum", "x-delivery-limit": "none", "x-overflow": "reject-publish"},
-			queueargs.Policy{Type: queueargs.Quorum, Overflow: queueargs.RejectPublish}},
+		"no limit": {
+			wire.Table{"x-queue-type": "quorum", "x-delivery-limit": "none", "x-overflow": "reject-publish"},
+			queueargs.Policy{Type: queueargs.Quorum, Overflow: queueargs.RejectPublish},
+		},
 	} {
 		got, err := queueargs.Declare(queueargs.Declaration{Name: "q", Durable: true, Args: tt.args})
 		if err != nil {

@@ -82,7 +82,9 @@ func value() *rapid.Generator[any] {
 		nil, true, false, int8(-1), byte(3), int16(5), int32(0), int32(1), int32(2), int32(255), int32(256), int64(-7),
 		int64(315360000000), int64(315360000001), 1.5, "", "classic", "quorum", "lazy", "default", "drop-head",
 		"reject-publish", "reject-publish-dlx", "at-most-once", "client-local", "balanced", "nonsense",
-		[]byte{1}, amqp.Table{}, []any{int32(1)},
+		[]byte{1},
+		amqp.Table{},
+		[]any{int32(1)},
 	})
 }
 
@@ -198,7 +200,8 @@ func TestExpirationAsRabbitMQ(t *testing.T) {
 	check := func(t interface {
 		Fatalf(string, ...any)
 		Fatal(...any)
-	}, s string) {
+	}, s string,
+	) {
 		_, err := queueargs.Expiration([]byte(s))
 		want := n.do(t, func(ch *amqp.Channel) error {
 			if err := ch.Publish("", "nowhere", false, false, amqp.Publishing{Expiration: s}); err != nil {

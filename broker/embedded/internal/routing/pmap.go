@@ -53,7 +53,7 @@ func (m pmap[V]) get(key string) (v V, ok bool) {
 	h := hash(key)
 	n := m.root
 	for shift := uint(0); n != nil; shift += branchBits {
-		i := 0
+		var i int
 		if shift >= maxShift {
 			if i = n.find(key); i < 0 {
 				return v, false
