@@ -283,6 +283,26 @@ func TestACallReturnsWhenItsContextIsDone(t *testing.T) {
 	})
 }
 
+func TestACallThatWasGivenUpInTimeLeavesNoTrace(t *testing.T) {
+	inBubble(t, func(tr *tree) {
+		tr.run(supervisor.Spec{}, tr.child("a", func(c *supervisor.Child) {
+			c.Down = func(supervisor.Exit) { <-tr.held } // it must not block; thus the supervisor is busy
+		}))
+		tr.tell("a", crash{"x"})
+		ctx, cancel := context.WithTimeout(tr.t.Context(), time.Second)
+		defer cancel()
+		if err := tr.sys.Add(ctx, "root", tr.child("b")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if tr.sys.Inspect("b") != nil {
+			t.Error("b is known although nobody took it up")
+		}
+		tr.release()
+		want(t, tr.rest(), "+a")
+		ok(t, tr.sys.Add(tr.t.Context(), "root", tr.child("b")))
+	})
+}
+
 func TestACallToASupervisorThatStopsIsRefused(t *testing.T) {
 	inBubble(t, func(tr *tree) {
 		tr.run(supervisor.Spec{}, tr.child("a", shutdown(supervisor.Infinity)), tr.child("b"))
