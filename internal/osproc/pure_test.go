@@ -162,9 +162,9 @@ func TestLines(t *testing.T) {
 }
 
 func TestParseStat(t *testing.T) {
-	const text = "4242 (a) b (c)) S 7 4242 1 0 -1 4194560 1 2 3 4 150 25 0 0 20 -5 3 0 987654 1000 321 18446744073709551615 1 1\n"
+	const text = "4242 (a) b (c)) S 7 4242 4240 0 -1 4194560 1 2 3 4 150 25 0 0 20 -5 3 0 987654 1000 321 18446744073709551615 1 1\n"
 	got, err := parseStat([]byte(text))
-	want := procStat{state: 'S', ppid: 7, pgrp: 4242, utime: 150, stime: 25, threads: 3, starttime: 987654, rss: 321}
+	want := procStat{state: 'S', ppid: 7, pgrp: 4242, session: 4240, utime: 150, stime: 25, threads: 3, starttime: 987654, rss: 321}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

@@ -19,6 +19,7 @@ type procStat struct {
 	state     byte
 	ppid      int
 	pgrp      int
+	session   int
 	utime     int64 // ticks of 10 ms
 	stime     int64
 	threads   int
@@ -62,6 +63,8 @@ func (s *procStat) set(field int, n int64) {
 		s.ppid = int(n)
 	case 5:
 		s.pgrp = int(n)
+	case 6:
+		s.session = int(n)
 	case 14:
 		s.utime = n
 	case 15:

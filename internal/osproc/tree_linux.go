@@ -142,7 +142,7 @@ func (p *Proc) sweep() int {
 	}
 	return p.host.sweep(func() []ident {
 		found := p.host.orphans(func(id ident, s procStat) bool {
-			return p.known[id] || s.pgrp == p.pid || s.state != 'Z' && marked(id.pid, markName+"="+p.mark+"\x00")
+			return p.known[id] || s.pgrp == p.pid || p.family(s) || s.state != 'Z' && marked(id.pid, markName+"="+p.mark+"\x00")
 		})
 		found = append(found, p.cgroup.members()...)
 		for id := range p.known { // those that are not orphans yet
@@ -153,4 +153,16 @@ func (p *Proc) sweep() int {
 		p.know(found)
 		return found
 	})
+}
+
+// family says whether a process is in the group or session of a descendant: its
+// child, then, which was born after we had looked. It may have no environment to
+// show, because it is dead or in the middle of an exec.
+func (p *Proc) family(s procStat) bool {
+	for id := range p.known {
+		if id.pid == s.pgrp || id.pid == s.session {
+			return true
+		}
+	}
+	return false
 }

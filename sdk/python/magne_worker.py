@@ -157,6 +157,7 @@ class _Channel:
         self.max_header, self.max_body = 65536, 16 << 20
         self.forked = False
         self._lock = threading.Lock()
+        self._main = threading.main_thread().ident
         self._buffer = bytearray()
         self._head: Optional[Dict[str, Any]] = None
         self._ended = False
@@ -190,7 +191,7 @@ class _Channel:
         line = _encode(head).encode() + b"\n"
         if len(line) > self.max_header:
             raise ValueError(f"a header of {len(line)} bytes, more than {self.max_header}")
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != self._main:
             with self._lock:
                 self._write(line + body)
             return
