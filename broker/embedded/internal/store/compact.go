@@ -36,7 +36,7 @@ func (s *Store) plan() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seg := s.segs.victim(s.active.number)
+	seg := s.segs.victim(s.active.number, s.full)
 	if seg != nil && s.full && seg.liveBytes() > s.opts.ReserveBytes/4 {
 		seg = nil // the reserve is for acknowledgements
 	}

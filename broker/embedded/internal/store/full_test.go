@@ -101,6 +101,15 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
+// TestFullSmallDisk: the disk is smaller than a segment, which is closed early.
+func TestFullSmallDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newPowerFS()
+		disk.limit = 100 << 10
+		fullDisk(t, Options{Dir: "d", SegmentBytes: 1 << 20, ReserveBytes: 16 << 10, fs: disk})
+	})
+}
+
 // TestFullAndPowerLoss: what was confirmed before the disk was full, and what was
 // acknowledged afterwards, outlives the power.
 func TestFullAndPowerLoss(t *testing.T) {

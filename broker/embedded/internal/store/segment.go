@@ -92,8 +92,9 @@ func (s *segments) dead(active uint32) *segment {
 
 // victim returns the oldest segment if more than half of what is in the closed
 // ones is dead. Copying what lives from the front to the end then costs, over a
-// whole turn of the log, less than what it frees.
-func (s *segments) victim(active uint32) *segment {
+// whole turn of the log, less than what it frees. A single one is left for later
+// unless the disk is full.
+func (s *segments) victim(active uint32, full bool) *segment {
 	var closed, live int64
 	n := 0
 	for _, g := range s.list {
@@ -104,7 +105,7 @@ func (s *segments) victim(active uint32) *segment {
 		closed += g.size
 		live += g.liveBytes()
 	}
-	if n < 2 || live*2 >= closed || s.list[0].stuck {
+	if n == 0 || n < 2 && !full || live*2 >= closed || s.list[0].stuck {
 		return nil
 	}
 	return s.list[0]

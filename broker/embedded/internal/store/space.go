@@ -132,6 +132,9 @@ func (g *group) least() bool {
 // tidy deletes what is dead, and finds out whether there is more to do.
 func (s *Store) tidy(now time.Time) error {
 	s.more = false
+	if err := s.rollEarly(now); err != nil {
+		return err
+	}
 	for i := range tidyAtOnce + 1 {
 		s.mu.Lock()
 		seg := s.segs.dead(s.active.number)
@@ -156,6 +159,34 @@ func (s *Store) tidy(now time.Time) error {
 		}
 	}
 	s.more = s.plan() || s.more
+	return nil
+}
+
+// rollEarly closes the active segment before it has its size, when the disk is full
+// and most of what is in it is dead: so it can be deleted, or what lives in it
+// copied, which on a small disk is all there is to gain.
+func (s *Store) rollEarly(now time.Time) error {
+	s.mu.Lock()
+	old, next := s.active, &s.next
+	wanted := s.full && 2*old.liveBytes() < old.size && old.size > s.opts.ReserveBytes/8
+	// On a full disk no messages come, so that there are none in next, unless they
+	// were taken before, and then there is a next time.
+	if !wanted || next.segment != old.number || len(next.buf) > markBytes {
+		s.mu.Unlock()
+		return nil
+	}
+	number := old.number + 1
+	s.segs.need(number, newSalt())
+	s.mu.Unlock()
+	if err := s.withRoom(func() error { return s.roll(number) }, now); err != nil {
+		if isFull(err) {
+			return s.takeBack()
+		}
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next.segment, s.next.salt, s.next.base = number, s.active.salt, fileHeader
 	return nil
 }
 
