@@ -79,7 +79,7 @@ func (s *supervisor) report(n *node, e Event) {
 		level, text = EventEnded.words()
 	}
 	if ctx := context.Background(); s.sys.log.Enabled(ctx, level) {
-		s.sys.log.Log(ctx, level, text, e.attrs()...)
+		s.sys.log.Log(ctx, level, text, e.attrs()...) //nolint:sloglint // one of the constants of words
 	}
 	if s.sys.observer != nil {
 		s.call(n, func() { s.sys.observer(e) })

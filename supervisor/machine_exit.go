@@ -1,6 +1,9 @@
 package supervisor
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 func (m *machine) onUp(ev evUp) {
 	p, found := m.current(ev.i, ev.gen)
@@ -107,7 +110,7 @@ func (m *machine) ended(p int, exit Exit) {
 		m.breaker.Failed()
 	}
 	asked, planned := k.phase == stopping, m.planned(p)
-	_, exhausted := exit.Err.(*ExhaustedError)
+	_, exhausted := errors.AsType[*ExhaustedError](exit.Err)
 	exit.Parked = k.parks && exhausted && !asked && !planned
 	m.do(actExit{k.key, k.gen, exit, !asked && !planned})
 	k.exit, k.late, k.killed = Exit{}, false, false
