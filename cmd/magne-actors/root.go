@@ -67,6 +67,8 @@ func newRoot(e *env) *cobra.Command {
 		newQueueCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
+		newPsCmd(e),
+		newStatusCmd(e),
 		newSchemaCmd(e),
 		newVersionCmd(e),
 		newCompletionCmd(e),
@@ -112,8 +114,15 @@ func noArgs(_ *cobra.Command, args []string) error {
 // json reports whether -o json was given.
 func (e *env) json() bool { return e.output.word == "json" }
 
-// print writes v as indented JSON with -o json, and the text otherwise.
+// print writes v as indented JSON with -o json, as YAML with -o yaml, and the text
+// otherwise.
 func (e *env) print(v any, text string) error {
+	if e.output.word == "yaml" {
+		var err error
+		if text, err = asYAML(v); err != nil {
+			return err
+		}
+	}
 	if !e.json() {
 		_, err := io.WriteString(e.stdout, text)
 		return err

@@ -15,34 +15,17 @@ import (
 type Options struct {
 	Version string // shown in the header when not empty
 	Color   bool   // ANSI colours on the health and the state
-	// Width is how many columns the terminal has: LAST-ERROR is cut to what is
+	// Width is how many columns the terminal has: the last column is cut to what is
 	// left, but never below 20. 0 means no limit.
 	Width int
 }
 
-// gap separates two columns.
-const gap = "  "
-
-// minError is the least width that LAST-ERROR is cut to.
-const minError = 20
-
-var header = [...]string{
-	"ID", "KIND", "STATE", "PID", "UP", "RESTARTS", "QUEUED", "RUNNING", "IN-FLIGHT(high/low)", "SETTLED", "LAST-ERROR",
-}
-
-const (
-	colState = 2
-	colError = len(header) - 1
-)
-
-// right says which columns hold figures.
-var right = [len(header)]bool{3: true, 4: true, 5: true, 6: true, 7: true, 9: true}
-
-// row is one line: the cells without padding, and the health of the state for
-// its colour.
-type row struct {
-	cells  [len(header)]string
-	health control.Health
+func treeColumns() []column {
+	return []column{
+		{title: "ID"}, {title: "KIND"}, {title: "STATE", health: true}, {title: "PID", figures: true}, {title: "UP", figures: true},
+		{title: "RESTARTS", figures: true}, {title: "QUEUED", figures: true}, {title: "RUNNING", figures: true},
+		{title: "IN-FLIGHT(high/low)"}, {title: "SETTLED", figures: true}, {title: "LAST-ERROR"},
+	}
 }
 
 // Render returns the tree below root as text: a header line, the column titles,
@@ -54,7 +37,7 @@ func Render(root *supervisor.Node, now time.Time, o Options) string {
 	if root == nil {
 		return b.String()
 	}
-	t := table{now: now, rows: []row{{cells: header}}}
+	t := table{now: now, grid: grid{columns: treeColumns()}}
 	t.add(root, "", "")
 	t.write(&b, o)
 	return b.String()
@@ -75,8 +58,8 @@ func title(root *supervisor.Node, now time.Time, o Options) string {
 }
 
 type table struct {
-	now  time.Time
-	rows []row
+	grid
+	now time.Time
 }
 
 // add appends n and what is below it. first is drawn before n's own id, rest
@@ -93,18 +76,10 @@ func (t *table) add(n *supervisor.Node, first, rest string) {
 }
 
 func (t *table) row(n *supervisor.Node, branch string) row {
-	up := "-"
-	if n.Since != nil {
-		up = age(t.now.Sub(*n.Since))
-	}
-	pid := "-"
-	if n.PID != nil {
-		pid = strconv.Itoa(*n.PID)
-	}
 	return row{
 		health: control.StateHealth(n.State),
-		cells: [...]string{
-			branch + clean(n.ID), clean(n.Kind), state(n), pid, up,
+		cells: []string{
+			branch + clean(n.ID), clean(n.Kind), state(n), pid(n), since(n.Since, t.now),
 			figure(n.Restarts), figure(n.Queued), figure(n.Running), inFlight(n), figure(n.Settled),
 			clean(n.LastError),
 		},
@@ -128,6 +103,21 @@ func state(n *supervisor.Node) string {
 		s += " " + clean(n.Detail)
 	}
 	return s
+}
+
+func pid(n *supervisor.Node) string {
+	if n.PID == nil {
+		return "-"
+	}
+	return strconv.Itoa(*n.PID)
+}
+
+// since is how long ago t was.
+func since(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return age(now.Sub(*t))
 }
 
 func figure(p *int64) string {
@@ -158,41 +148,6 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 	}
 	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-}
-
-func (t *table) write(b *strings.Builder, o Options) {
-	var widths [len(header)]int
-	before := 0 // width of everything left of the last column
-	for i := range widths[:colError] {
-		for _, r := range t.rows {
-			widths[i] = max(widths[i], width(r.cells[i]))
-		}
-		before += widths[i] + len(gap)
-	}
-	for i, r := range t.rows {
-		if o.Width > 0 {
-			r.cells[colError] = truncate(r.cells[colError], max(o.Width-before, minError))
-		}
-		b.WriteString(r.line(&widths, o.Color && i > 0))
-		b.WriteByte('\n')
-	}
-}
-
-// line pads the cells; a line has no blanks at its end.
-func (r *row) line(widths *[len(header)]int, color bool) string {
-	var b strings.Builder
-	for i, cell := range r.cells {
-		pad := strings.Repeat(" ", max(widths[i]-width(cell), 0))
-		if i == colState {
-			cell = paint(cell, r.health, color)
-		}
-		if right[i] {
-			b.WriteString(pad + cell + gap)
-		} else {
-			b.WriteString(cell + pad + gap)
-		}
-	}
-	return strings.TrimRight(b.String(), " ")
 }
 
 // paint colours text by health: green, yellow, red.

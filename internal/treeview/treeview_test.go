@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
 
+	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -20,18 +21,43 @@ var now = time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			if d.Cmd != "render" {
-				d.Fatalf(t, "unknown command %q", d.Cmd)
-			}
-			var root *supervisor.Node
-			if err := json.Unmarshal([]byte(d.Input), &root); err != nil {
-				d.Fatalf(t, "%v", err)
-			}
 			o := Options{Version: "0.1.0", Color: d.HasArg("color")}
 			d.MaybeScanArgs(t, "width", &o.Width)
-			return strings.ReplaceAll(Render(root, now, o), "\x1b", `\e`)
+			return strings.ReplaceAll(shown(t, d, o), "\x1b", `\e`)
 		})
 	})
+}
+
+// shown is what a command of the golden tests makes of its JSON.
+func shown(t *testing.T, d *datadriven.TestData, o Options) string {
+	t.Helper()
+	var root *supervisor.Node
+	var into any = &root
+	status := &control.Status{}
+	if d.Cmd == "status" {
+		into = status
+	}
+	if err := json.Unmarshal([]byte(d.Input), into); err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	switch d.Cmd {
+	case "render":
+		return Render(root, now, o)
+	case "ps":
+		return PS(root, now, o)
+	case "inspect":
+		return Inspect(root, now, o)
+	case "status":
+		return Status(status, now, o)
+	case "why":
+		var b strings.Builder
+		for _, arg := range d.CmdArgs {
+			b.WriteString("# " + arg.Key + "\n" + strings.Join(append(Why(root, arg.Key, now), ""), "\n"))
+		}
+		return b.String()
+	}
+	d.Fatalf(t, "unknown command %q", d.Cmd)
+	return ""
 }
 
 func TestAge(t *testing.T) {

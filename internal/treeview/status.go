@@ -1,0 +1,29 @@
+package treeview
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/magne-actors/magne-actors/internal/control"
+)
+
+// Status returns a summary on one screen: figures of the whole instance, and one
+// line for each node that is not healthy.
+func Status(s *control.Status, now time.Time, o Options) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%spid %d%sup %s%s%s\n", strings.TrimSpace("magne-actors "+clean(s.Version)), gap, s.PID, gap, since(s.Since, now), gap,
+		paint(strings.ToUpper(s.Health.String()), s.Health, o.Color))
+	fmt.Fprintf(&b, "%d nodes, %d restarts\n", s.Nodes, s.Restarts)
+	fmt.Fprintf(&b, "%d tasks run, %d deliveries in flight, %d settled\n", s.Running, s.InFlight, s.Settled)
+	if len(s.Problems) == 0 {
+		return b.String()
+	}
+	b.WriteByte('\n')
+	g := grid{columns: []column{{title: "ID"}, {title: "KIND"}, {title: "STATE", health: true}, {title: "LAST-ERROR"}}}
+	for _, p := range s.Problems {
+		g.rows = append(g.rows, row{health: control.StateHealth(p.State), cells: []string{clean(p.ID), clean(p.Kind), clean(p.State), clean(p.LastError)}})
+	}
+	g.write(&b, o)
+	return b.String()
+}

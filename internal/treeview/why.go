@@ -1,0 +1,283 @@
+package treeview
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magne-actors/magne-actors/internal/control"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// Why says in plain sentences why the node with that id is as it is: the node
+// first, then what it waits for or suffers from, and so on down to a cause that
+// has none of its own. It is empty when there is no such node.
+func Why(root *supervisor.Node, id string, now time.Time) []string {
+	w := why{now: now, root: root, said: map[*supervisor.Node]bool{}}
+	if n := Find(root, id); n != nil {
+		w.node(n)
+	}
+	return w.lines
+}
+
+// maxCauses is how many of the unhealthy nodes below a node are followed.
+const maxCauses = 3
+
+// why collects sentences about nodes, about each once.
+type why struct {
+	now   time.Time
+	root  *supervisor.Node
+	said  map[*supervisor.Node]bool
+	lines []string
+}
+
+func (w *why) say(format string, args ...any) {
+	w.lines = append(w.lines, clean(fmt.Sprintf(format, args...)))
+}
+
+// node explains n, and then what n depends on.
+func (w *why) node(n *supervisor.Node) {
+	if n == nil || w.said[n] {
+		return
+	}
+	w.said[n] = true
+	w.state(n)
+	w.wear(n)
+	switch {
+	case n.Kind == "router" && (n.State == "connecting" || n.State == "starting"):
+		w.unwell(w.session())
+	case n.State == "paused":
+		w.workers(n)
+	case n.State == "down" || n.State == "stopping":
+		w.above(n)
+	case n.Kind == "worker" && control.StateHealth(n.State) == control.Healthy && value(n.Running) == 0:
+		w.node(w.router(n))
+	}
+	w.below(n)
+}
+
+// state is the sentence that the state word stands for.
+func (w *why) state(n *supervisor.Node) {
+	switch n.State {
+	case "failed":
+		w.failed(n)
+	case "backoff":
+		next := "is restarted soon"
+		if n.Until != nil {
+			next = "is started again in " + age(n.Until.Sub(w.now))
+		}
+		w.say("%s is in backoff%s: it ended with %s, and %s (restarts so far: %d).", n.ID, w.lasting(n), reason(n), next, value(n.Restarts))
+	case "paused":
+		w.say("%s is paused%s: %d of %d deliveries in flight (high), it resumes at %d; %d run and %d wait.",
+			n.ID, w.lasting(n), value(n.InFlight), value(n.High), value(n.Low), value(n.Running), value(n.Queued))
+	case "connecting":
+		w.say("%s has no connection%s%s.", n.ID, w.lasting(n), because(n))
+	case "starting":
+		w.say("%s is starting%s%s.", n.ID, w.lasting(n), before(n))
+	case "stopping", "draining":
+		w.say("%s is stopping%s: it takes nothing new and what runs may finish.", n.ID, w.lasting(n))
+	case "abandoned":
+		w.say("%s is abandoned%s: it did not stop in its time and may still run; only the end of the process is sure to end it.", n.ID, w.lasting(n))
+	case "down":
+		w.say("%s is down%s%s.", n.ID, w.lasting(n), before(n))
+	default:
+		w.well(n)
+	}
+}
+
+// well is the sentence about a node that works, or whose state word is new.
+func (w *why) well(n *supervisor.Node) {
+	switch {
+	case n.Kind == "router" && value(n.InFlight) == 0:
+		w.say("%s is %s%s and has nothing in flight: the broker has no message for it now.", n.ID, n.State, w.lasting(n))
+	case n.Kind == "router":
+		w.say("%s is %s%s: %d of %d deliveries in flight (high); %d run and %d wait.",
+			n.ID, n.State, w.lasting(n), value(n.InFlight), value(n.High), value(n.Running), value(n.Queued))
+	case n.Running != nil && value(n.Running) == 0:
+		w.say("%s is %s%s and idle: no task is assigned to it.", n.ID, n.State, w.lasting(n))
+	case n.Running != nil:
+		w.say("%s is %s%s and busy: %d run and %d wait.", n.ID, n.State, w.lasting(n), value(n.Running), value(n.Queued))
+	default:
+		w.say("%s is %s%s%s.", n.ID, n.State, w.lasting(n), before(n))
+	}
+}
+
+func (w *why) failed(n *supervisor.Node) {
+	switch {
+	case n.Detail == "parked":
+		w.say("%s is parked%s: %s. Its siblings run on; `magne-actors restart %s` starts it again.", n.ID, w.lasting(n), reason(n), n.ID)
+	case n.Kind == "router" && value(n.High) > 0:
+		w.say("%s cannot consume%s: %s. It tries again by itself.", n.ID, w.lasting(n), reason(n))
+	default:
+		w.say("%s has failed%s: %s.", n.ID, w.lasting(n), reason(n))
+	}
+}
+
+// wear says what is wrong with a node whatever its state.
+func (w *why) wear(n *supervisor.Node) {
+	if a := value(n.Abandoned); a > 0 && n.State != "abandoned" {
+		w.say("%s: %s after the timeout and may still run.", n.ID, count(a, "goroutine was given up", "goroutines were given up"))
+	}
+	if n.BusySince != nil && w.now.Sub(*n.BusySince) >= time.Second {
+		w.say("The actor of %s has been in one message for %s, and %d wait in its mailbox.", n.ID, since(n.BusySince, w.now), value(n.Mailbox))
+	}
+	if win := n.Window; win != nil && win.Restarts > 0 {
+		w.say("%s has restarted children %s within %s; at more than %d it gives up.", n.ID, count(win.Restarts, "time", "times"), age(win.Period), win.Intensity)
+	}
+}
+
+// workers says how the workers of a router's pool are, and follows those that are
+// not well.
+func (w *why) workers(router *supervisor.Node) {
+	parent := w.parent(router)
+	if parent == nil {
+		return
+	}
+	var busy, all int
+	for _, n := range Flat(parent) {
+		if n.Kind != "worker" && n.Kind != "slot" {
+			continue
+		}
+		all++
+		if value(n.Running) > 0 {
+			busy++
+		}
+	}
+	w.say("%d of its %s run tasks.", busy, count(int64(all), "worker", "workers"))
+	for _, c := range parent.Children {
+		if c != router {
+			w.unwell(c)
+			w.below(c)
+		}
+	}
+}
+
+// below follows the nodes below n that are not healthy, nearest first.
+func (w *why) below(n *supervisor.Node) {
+	var sick []*supervisor.Node
+	for _, c := range Flat(n)[1:] {
+		if control.StateHealth(c.State) != control.Healthy && !w.said[c] {
+			sick = append(sick, c)
+		}
+	}
+	if len(sick) == 0 {
+		return
+	}
+	slices.SortStableFunc(sick, func(a, b *supervisor.Node) int { return rank(a) - rank(b) })
+	if len(sick) > 1 {
+		w.say("Below %s %d nodes are not healthy: %s.", n.ID, len(sick), states(sick))
+	}
+	for _, c := range sick[:min(len(sick), maxCauses)] {
+		w.node(c)
+	}
+}
+
+// rank puts what explains the others first.
+func rank(n *supervisor.Node) int {
+	return slices.Index([]string{"failed", "abandoned", "backoff", "connecting", "starting"}, n.State) & 7 // unknown: last
+}
+
+// above follows what makes a child go down: the supervisor that is not up itself.
+func (w *why) above(n *supervisor.Node) {
+	p := w.parent(n)
+	if p == nil {
+		return
+	}
+	if control.StateHealth(p.State) == control.Healthy {
+		w.say("Its supervisor %s is %s: it ended by itself or was stopped, and is not restarted before `magne-actors restart %s`.", p.ID, p.State, n.ID)
+		return
+	}
+	w.node(p)
+}
+
+// unwell explains n if it is not healthy.
+func (w *why) unwell(n *supervisor.Node) {
+	if n != nil && control.StateHealth(n.State) != control.Healthy {
+		w.node(n)
+	}
+}
+
+// session is the node of the session with the broker.
+func (w *why) session() *supervisor.Node { return Find(w.root, "broker") }
+
+// router is the router of a worker's pool: the nearest one beside an ancestor.
+func (w *why) router(n *supervisor.Node) *supervisor.Node {
+	for p := w.parent(n); p != nil && p.Kind != "root"; p = w.parent(p) {
+		for _, c := range p.Children {
+			if c.Kind == "router" {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func (w *why) parent(n *supervisor.Node) *supervisor.Node {
+	for _, p := range Flat(w.root) {
+		if slices.Contains(p.Children, n) {
+			return p
+		}
+	}
+	return nil
+}
+
+// lasting is how long the state has lasted.
+func (w *why) lasting(n *supervisor.Node) string {
+	if n.Since == nil {
+		return ""
+	}
+	return " since " + since(n.Since, w.now)
+}
+
+// because is the last error as the reason of what is said.
+func because(n *supervisor.Node) string {
+	if n.LastError == "" {
+		return ""
+	}
+	return ": " + n.LastError
+}
+
+// before is the last error as something that is over.
+func before(n *supervisor.Node) string {
+	if n.LastError == "" {
+		return ""
+	}
+	return "; its last error was " + n.LastError
+}
+
+func reason(n *supervisor.Node) string {
+	if n.LastError == "" {
+		return "no error"
+	}
+	return n.LastError
+}
+
+// states is how many nodes are in which state, in the order of the nodes.
+func states(nodes []*supervisor.Node) string {
+	var words []string
+	n := map[string]int64{}
+	for _, c := range nodes {
+		if n[c.State]++; n[c.State] == 1 {
+			words = append(words, c.State)
+		}
+	}
+	for i, word := range words {
+		words[i] = fmt.Sprintf("%d %s", n[word], word)
+	}
+	return strings.Join(words, ", ")
+}
+
+func count(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func value(p *int64) int64 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
