@@ -45,6 +45,7 @@ func (p *pool) attempt(f *flight) verdict {
 		return undecodable(n, reasonDecode, err)
 	}
 	m.Queue, m.Attempt, m.Redelivered = p.Queue.Name, n, d.Redelivered
+	p.show(f, m)
 	ctx := f.source.window.ctx
 	if p.Timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimeout)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/internal/credit"
+	"github.com/magne-actors/magne-actors/task"
 )
 
 // The states of a flight. Whoever wins the step out of queued decides whether the
@@ -26,6 +27,10 @@ type flight struct {
 	source   *source
 	state    atomic.Uint32
 	verdict  verdict
+
+	// Written by the worker, before it puts the flight into pool.shown.
+	message *task.Message
+	began   int64 // Unix nanoseconds
 
 	// Owned by the router.
 	phase      phase

@@ -32,6 +32,10 @@ type Options struct {
 	// Services are started last and stopped first, each as a child of the root.
 	Services []Service
 
+	// Observe is called for each event of the supervision tree, on the goroutine
+	// that it happens on, so it must not block; see supervisor.System.Observe.
+	Observe func(supervisor.Event)
+
 	Logger *slog.Logger // nil: silent
 }
 

@@ -41,7 +41,8 @@ type pool struct {
 	backlog atomic.Int64
 	settled atomic.Int64
 	workers []workerState
-	drained chan struct{} // closed by the router when its drain is complete
+	shown   []atomic.Pointer[flight] // those that run, by their index in the ledger
+	drained chan struct{}            // closed by the router when its drain is complete
 }
 
 // address is where an actor can be reached; its present incarnation's PID.
@@ -89,6 +90,7 @@ func newPool(o Pool, log *slog.Logger) *pool {
 		Pool:    o,
 		log:     log.With("pool", o.Name),
 		workers: make([]workerState, o.Workers),
+		shown:   make([]atomic.Pointer[flight], o.High),
 		drained: make(chan struct{}),
 	}
 	p.worker = func(i int) actor.Actor { return &worker{pool: p, index: i} }

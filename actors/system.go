@@ -45,6 +45,9 @@ func New(o Options) (*System, error) {
 		opts: o, log: o.Logger, system: supervisor.NewSystem(o.Logger),
 		abort: make(chan struct{}), failed: make(chan error, 1),
 	}
+	if o.Observe != nil {
+		s.system.Observe(o.Observe)
+	}
 	for _, p := range o.Pools {
 		q := newPool(p, o.Logger)
 		q.node, q.system, q.broker, q.stop = node, s.system, &s.broker, &s.stop
@@ -107,6 +110,21 @@ func (s *System) Tree() *supervisor.Node {
 	}
 	return root
 }
+
+// Inspect is the part of the tree below the node with that id, with the stacks of
+// panics, or nil if there is none. It asks no actor.
+func (s *System) Inspect(id string) *supervisor.Node {
+	n := s.system.Inspect(id)
+	if n != nil && n.Kind == "root" {
+		n.PID = new(os.Getpid())
+	}
+	return n
+}
+
+// Restart has a node of the tree run anew, and blocks until it is up, has failed
+// at it, or ctx ends; see supervisor.System.Restart. What a restarted router had
+// in flight returns to its queue.
+func (s *System) Restart(ctx context.Context, id string) error { return s.system.Restart(ctx, id) }
 
 func (s *System) inFlight() int64 {
 	var n int64

@@ -137,6 +137,7 @@ func (w *worker) run(f *flight) {
 		}
 		v.flatten()
 		s.running.Add(-1)
+		w.pool.hide(f)
 		if f.state.CompareAndSwap(stateRunning, stateDone) {
 			f.verdict = v
 		} else {
