@@ -27,9 +27,10 @@ const healthText = "Exit status: 0 healthy, 1 degraded, 2 failed, 3 no instance 
 // looker is a command that shows a running instance.
 type looker struct {
 	*env
-	socket func() (string, error)
-	watch  *bool // nil: it has no -w
-	client control.Client
+	socket  func() (string, error)
+	watch   *bool // nil: it has no -w
+	appends bool  // what -w prints follows what it has printed
+	client  control.Client
 }
 
 // look makes cmd one that calls once, and with -w every second.
@@ -64,7 +65,7 @@ func (l *looker) repeat(ctx context.Context, every time.Duration, once func() er
 	defer tick.Stop()
 	var last error
 	for {
-		if isTerminal(l.stdout) && !l.json() {
+		if isTerminal(l.stdout) && !l.json() && !l.appends {
 			_, _ = l.stdout.Write([]byte("\x1b[H\x1b[2J")) // the print after it fails as well
 		}
 		err := once()

@@ -143,6 +143,16 @@ func inProcess(f *config.File, own *ownBroker, log *slog.Logger) (broker.Dialer,
 func (e *env) runActors(ctx context.Context, o actors.Options, source control.Source, socket string, log *slog.Logger) error {
 	var s *actors.System
 	source.Tree = func() *supervisor.Node { return s.Tree() }
+	source.Inspect = func(id string) *supervisor.Node { return s.Inspect(id) }
+	source.Restart = func(ctx context.Context, id string) error {
+		if id == "control" { // it would wait for this call to end
+			return errors.New("the control socket cannot be restarted by way of itself")
+		}
+		return s.Restart(ctx, id)
+	}
+	source.Tasks = func() []control.Task { return tasksOf(s) }
+	source.Events = new(control.Events)
+	o.Observe = source.Events.Add
 	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
 		return control.Serve(ctx, socket, source, log)
 	}})
@@ -151,6 +161,16 @@ func (e *env) runActors(ctx context.Context, o actors.Options, source control.So
 		return err
 	}
 	return e.untilSignalled(ctx, s, log)
+}
+
+// tasksOf are the tasks that s runs.
+func tasksOf(s *actors.System) []control.Task {
+	list := s.Tasks()
+	shown := make([]control.Task, len(list))
+	for i, t := range list {
+		shown[i] = control.Task(t)
+	}
+	return shown
 }
 
 // stopped gives the end of a System its exit status.

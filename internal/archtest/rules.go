@@ -131,7 +131,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/rabbitmq/amqp091-go", Packages: []string{"broker/amqp", "bench"}, Tests: true},
 		{Path: "github.com/spf13/viper", Packages: []string{"config"}},
 		{Path: "github.com/go-viper/mapstructure/v2", Packages: []string{"config"}},
-		{Path: "go.yaml.in/yaml/v3", Packages: []string{"config", "cmd/magne-actors"}},
+		{Path: "go.yaml.in/yaml/v3", Packages: []string{"config", "cmd/magne-actors"}, Tests: true},
 		{Path: "github.com/agext/levenshtein", Packages: []string{"config"}},
 		{Path: "github.com/spf13/cobra", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/schollz/progressbar/v3", Packages: []string{"cmd/magne-actors"}},

@@ -11,7 +11,7 @@
 // Access: the socket has mode 0600 from the moment it exists (on Linux without
 // a gap, whatever the umask), in a directory where other users cannot replace
 // it. There is no TCP listener and no other authentication: who may open the
-// socket may read everything, profiles included.
+// socket may read everything, profiles included, and restart what runs.
 //
 // Blocking: an answer never waits for an actor. Source.Tree is called on a
 // goroutine of its own and reads atomics; when it does not return all the same,

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/pprof"
-	"os"
 	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -29,6 +27,18 @@ type Source struct {
 	// of the server, once at a time, and should read atomics only. Nil means
 	// that there is no tree yet.
 	Tree func() *supervisor.Node
+	// Inspect is the part of the tree below the node with that id, with what Tree
+	// leaves out, or nil if there is none; it is called as Tree is. Nil means that
+	// Tree says it all.
+	Inspect func(id string) *supervisor.Node
+	// Tasks are the tasks that run; it is called as Tree is. Nil means that there
+	// are none.
+	Tasks func() []Task
+	// Events is what happened to the tree. Nil means that nobody keeps it.
+	Events *Events
+	// Restart has a node run anew, and blocks until it does; it may be called
+	// several times at once. Nil means that nothing can be restarted.
+	Restart func(ctx context.Context, id string) error
 	// Broker takes a snapshot of the broker in this process, which JSON can
 	// carry; it is called as Tree is. Nil means that there is none.
 	Broker func() any
@@ -88,34 +98,10 @@ func shut(ctx context.Context, srv *http.Server) {
 }
 
 func newHandler(src Source) http.Handler {
-	tree := newSnapshots(func() (*supervisor.Node, error) {
-		if n := src.Tree(); n != nil {
-			return n, nil
-		}
-		return nil, errNoTree
-	})
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/tree", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, tree, func(n *supervisor.Node) any { return n })
-	})
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, tree, func(n *supervisor.Node) any { return summary(src.Version, os.Getpid(), n) })
-	})
-	broker := newSnapshots(func() (any, error) {
-		if src.Broker == nil {
-			return nil, ErrNoBroker
-		}
-		return src.Broker(), nil
-	})
-	mux.HandleFunc("GET /v1/broker", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, r, broker, func(status any) any { return status })
-	})
-	// Not pprof.Cmdline: a command line may hold a URL with a password.
-	mux.HandleFunc("GET /debug/pprof/", slow(pprof.Index))
-	mux.HandleFunc("GET /debug/pprof/profile", slow(pprof.Profile))
-	mux.HandleFunc("GET /debug/pprof/trace", slow(pprof.Trace))
-	mux.HandleFunc("GET /debug/pprof/symbol", slow(pprof.Symbol))
-	mux.HandleFunc("POST /debug/pprof/symbol", slow(pprof.Symbol)) // how the pprof tool asks for many
+	for _, r := range routes(src) {
+		mux.Handle(r.method+" "+r.path, r.handler)
+	}
 	return mux
 }
 
@@ -137,12 +123,17 @@ func answer[T any](w http.ResponseWriter, r *http.Request, s *snapshots[T], view
 	switch {
 	case err == nil:
 		code, body = http.StatusOK, view(n)
-	case errors.Is(err, ErrNoBroker):
+	case errors.Is(err, ErrNoBroker), errors.Is(err, ErrNotFound):
 		code = http.StatusNotFound
 		fallthrough
 	default:
 		body = problem{Error: err.Error()}
 	}
+	write(w, code, body)
+}
+
+// write writes an answer.
+func write(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 )
@@ -52,9 +53,60 @@ func TestLookWhileBlocked(t *testing.T) {
 		t.Errorf("tree pool:p:\n%s", text)
 	}
 	a.look(2, "tree", "nobody")
+	contains(t, a.look(0, "inspect", "router:p"), "state      paused", "in flight  5", "low        2", "handled")
+	a.look(2, "inspect", "p/")
+	contains(t, a.look(0, "why", "router:p"), "router:p is paused since ", "5 of 5 deliveries in flight (high), it resumes at 2; 2 run and 3 wait.", "2 of its 2 workers run tasks.")
+	a.look(2, "why", "nobody")
+	contains(t, a.look(0, "events"), "started  router:p", "started  p/2", "started  broker")
+	if text := a.look(0, "events", "p/1"); strings.Contains(text, "p/2") {
+		t.Errorf("events p/1:\n%s", text)
+	}
+	var tasks []struct {
+		ID, Task, Pool, Worker string
+		Attempt                int
+		Since                  time.Time
+	}
+	if err := json.Unmarshal([]byte(a.look(0, "tasks", "-o", "json")), &tasks); err != nil || len(tasks) != 2 {
+		t.Fatalf("tasks -o json: %+v, %v", tasks, err)
+	}
+	for _, task := range tasks {
+		if task.ID == "" || task.Task != "hook" || task.Pool != "p" || !strings.HasPrefix(task.Worker, "p/") || task.Attempt != 1 || time.Since(task.Since) > patience {
+			t.Errorf("tasks -o json: %+v", task)
+		}
+	}
+	contains(t, a.look(0, "tasks"), "WORKER", "p/1", "hook")
 	e.release()
 	a.settled("p", 5)
 	a.stop()
+}
+
+// TestRestart: a worker that is restarted is another one, and its pool works on.
+func TestRestart(t *testing.T) {
+	a, e := blocked(t)
+	e.release()
+	a.settled("p", 5)
+	w := spawn(t, a.dir, nil, nil, "events", "-w", "-o", "json", "--socket", a.socket)
+	contains(t, a.look(0, "restart", "p/1"), "p/1 is up\n")
+	a.look(2, "restart", "nobody")
+	a.look(1, "restart", "root")
+	a.look(1, "restart", "control")
+	eventually(t, "events -w shows the second incarnation of p/1", func() (bool, any) {
+		for line := range strings.Lines(w.stdout.String()) {
+			var e supervisor.Event
+			if json.Unmarshal([]byte(line), &e) == nil && e.Type == supervisor.EventStarted && e.ID == "p/1" && e.Generation == 2 {
+				return true, nil
+			}
+		}
+		return false, w.stdout
+	})
+	a.look(0, "restart", "router:p", "-o", "json")
+	a.healthy()
+	publishNumbers(t, a, "hook", 5, 5)
+	a.untilNode("router:p", "10 settled", func(n *supervisor.Node) bool { return number(n.Settled) == 10 && number(n.InFlight) == 0 })
+	a.stop()
+	if code := w.wait(); code != 3 {
+		t.Errorf("exit code of events -w after the end of the instance: got %d, want 3", code)
+	}
 }
 
 // TestWatch: -w shows again and again, and ends with 3 when the instance does.

@@ -48,6 +48,9 @@ func (g *grid) write(b *strings.Builder, o Options) {
 		before += widths[i] + len(gap)
 	}
 	for i, r := range rows {
+		if i == 0 && o.Untitled {
+			continue
+		}
 		if o.Width > 0 {
 			r.cells[last] = truncate(r.cells[last], max(o.Width-before, minLast))
 		}

@@ -18,6 +18,8 @@ type Options struct {
 	// Width is how many columns the terminal has: the last column is cut to what is
 	// left, but never below 20. 0 means no limit.
 	Width int
+	// Untitled leaves out the titles of the columns.
+	Untitled bool
 }
 
 func treeColumns() []column {

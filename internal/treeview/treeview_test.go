@@ -2,6 +2,8 @@ package treeview
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +36,15 @@ func shown(t *testing.T, d *datadriven.TestData, o Options) string {
 	var root *supervisor.Node
 	var into any = &root
 	status := &control.Status{}
-	if d.Cmd == "status" {
+	var events []control.Event
+	var tasks []control.Task
+	switch d.Cmd {
+	case "status":
 		into = status
+	case "events":
+		into = &events
+	case "tasks":
+		into = &tasks
 	}
 	if err := json.Unmarshal([]byte(d.Input), into); err != nil {
 		d.Fatalf(t, "%v", err)
@@ -49,6 +58,10 @@ func shown(t *testing.T, d *datadriven.TestData, o Options) string {
 		return Inspect(root, now, o)
 	case "status":
 		return Status(status, now, o)
+	case "events":
+		return Events(events, o)
+	case "tasks":
+		return Tasks(tasks, now, o)
 	case "why":
 		var b strings.Builder
 		for _, arg := range d.CmdArgs {
@@ -114,6 +127,40 @@ func TestTruncate(t *testing.T) {
 		}
 		if width(s) <= limit && got != s {
 			t.Fatalf("%q fits and became %q", s, got)
+		}
+	})
+}
+
+// TestAnyTree: whatever a tree looks like, why says something about each node of
+// it, each sentence once, one line each, and the other views show each node.
+func TestAnyTree(t *testing.T) {
+	state := rapid.SampledFrom([]string{"up", "failed", "backoff", "paused", "connecting", "starting", "down", "stopping", "abandoned", "consuming", "new"})
+	kind := rapid.SampledFrom([]string{"sup", "router", "pool", "worker", "broker"})
+	rapid.Check(t, func(t *rapid.T) {
+		all := []*supervisor.Node{{ID: "root", Kind: "root", State: state.Draw(t, "state of root")}}
+		for i := range rapid.IntRange(0, 12).Draw(t, "nodes") {
+			n := &supervisor.Node{
+				ID: "n" + strconv.Itoa(i), Kind: kind.Draw(t, "kind"), State: state.Draw(t, "state"),
+				LastError: rapid.SampledFrom([]string{"", "boom\nbang"}).Draw(t, "error"),
+			}
+			parent := rapid.SampledFrom(all).Draw(t, "parent")
+			parent.Children = append(parent.Children, n)
+			all = append(all, n)
+		}
+		for _, n := range all {
+			lines := Why(all[0], n.ID, now)
+			if len(lines) == 0 || !strings.HasPrefix(lines[0], n.ID+" ") {
+				t.Fatalf("%s: %q", n.ID, lines)
+			}
+			if sorted := slices.Sorted(slices.Values(lines)); len(slices.Compact(sorted)) != len(lines) {
+				t.Fatalf("%s: a sentence comes twice: %q", n.ID, lines)
+			}
+			if strings.Contains(strings.Join(lines, ""), "\n") {
+				t.Fatalf("%s: a sentence of two lines: %q", n.ID, lines)
+			}
+		}
+		if got := strings.Count(PS(all[0], now, Options{}), "\n"); got != len(all)+2 {
+			t.Fatalf("ps has %d lines for %d nodes", got, len(all))
 		}
 	})
 }
