@@ -29,13 +29,14 @@ type looker struct {
 	*env
 	socket  func() (string, error)
 	watch   *bool // nil: it has no -w
+	plain   *bool // no colours
 	appends bool  // what -w prints follows what it has printed
 	client  control.Client
 }
 
 // look makes cmd one that calls once, and with -w every second.
 func (e *env) look(cmd *cobra.Command, once func(ctx context.Context, l *looker, args []string) error) *looker {
-	l := &looker{env: e, socket: addSocketFlags(cmd)}
+	l := &looker{env: e, socket: addSocketFlags(cmd), plain: cmd.Flags().Bool("no-color", false, "no colours on a terminal, as with NO_COLOR")}
 	addForms(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		path, err := l.socket()
@@ -96,7 +97,7 @@ func noInstance(err error) error {
 func (l *looker) options() treeview.Options {
 	o := treeview.Options{Version: version()}
 	if f, ok := l.stdout.(*os.File); ok && isTerminal(f) {
-		o.Color = os.Getenv("NO_COLOR") == ""
+		o.Color = os.Getenv("NO_COLOR") == "" && !*l.plain
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0, no limit, where it cannot be told
 	}
 	return o

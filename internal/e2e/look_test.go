@@ -122,3 +122,30 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit code of ps -w after the end of the instance: got %d, want 3", code)
 	}
 }
+
+// TestLookIsQuick: with 1,000 workers that are all blocked, tree takes less than
+// 100 ms with the start of its process. The quickest of some counts, since other
+// tests run beside this one.
+func TestLookIsQuick(t *testing.T) {
+	t.Parallel()
+	a := start(t, setup{pools: "p:\n  queue: work\n  mode: thread\n  workers: 1000\n  tasks: {nap: {builtin: sleep}}\n"})
+	magneIn(t, a.dir, nil, nil, "publish", "-c", a.config, "-n", "1000", "nap", "3600").want(t, 0)
+	a.untilNode("router:p", "1000 run", func(n *supervisor.Node) bool { return number(n.Running) == 1000 })
+	quickest := time.Hour
+	rounds := 20
+	if raceEnabled { // the race detector takes a second to start the program
+		rounds = 1
+	}
+	for range rounds {
+		began := time.Now()
+		a.look(0, "tree", "-o", "json")
+		quickest = min(quickest, time.Since(began))
+	}
+	if limit := 100 * time.Millisecond; quickest > limit && !raceEnabled {
+		t.Errorf("tree took %v, want at most %v", quickest, limit)
+	}
+	if n := strings.Count(a.look(0, "tasks"), "p/"); n != 1000 {
+		t.Errorf("tasks shows %d, want 1000", n)
+	}
+	a.kill()
+}

@@ -19,9 +19,16 @@ func PS(root *supervisor.Node, now time.Time, o Options) string {
 		return b.String()
 	}
 	g := grid{columns: []column{
-		{title: "ID"}, {title: "KIND"}, {title: "STATE", health: true}, {title: "PID", figures: true}, {title: "UP", figures: true},
-		{title: "QUEUED", figures: true}, {title: "RUNNING", figures: true}, {title: "BUSY", figures: true},
-		{title: "RESTARTS", figures: true}, {title: "LAST-ERROR"},
+		{title: "ID"},
+		{title: "KIND"},
+		{title: "STATE", health: true},
+		{title: "PID", figures: true},
+		{title: "UP", figures: true},
+		{title: "QUEUED", figures: true},
+		{title: "RUNNING", figures: true},
+		{title: "BUSY", figures: true},
+		{title: "RESTARTS", figures: true},
+		{title: "LAST-ERROR"},
 	}}
 	for _, n := range Flat(root) {
 		g.rows = append(g.rows, row{health: control.StateHealth(n.State), cells: []string{

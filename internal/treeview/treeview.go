@@ -24,9 +24,17 @@ type Options struct {
 
 func treeColumns() []column {
 	return []column{
-		{title: "ID"}, {title: "KIND"}, {title: "STATE", health: true}, {title: "PID", figures: true}, {title: "UP", figures: true},
-		{title: "RESTARTS", figures: true}, {title: "QUEUED", figures: true}, {title: "RUNNING", figures: true},
-		{title: "IN-FLIGHT(high/low)"}, {title: "SETTLED", figures: true}, {title: "LAST-ERROR"},
+		{title: "ID"},
+		{title: "KIND"},
+		{title: "STATE", health: true},
+		{title: "PID", figures: true},
+		{title: "UP", figures: true},
+		{title: "RESTARTS", figures: true},
+		{title: "QUEUED", figures: true},
+		{title: "RUNNING", figures: true},
+		{title: "IN-FLIGHT(high/low)"},
+		{title: "SETTLED", figures: true},
+		{title: "LAST-ERROR"},
 	}
 }
 
