@@ -195,8 +195,8 @@ func (r *brokerRow) fill(ctx context.Context, o *brokerOptions, b benchBroker, c
 		return err
 	}
 	defer again.close()
-	if n, err := again.count(); err != nil || n != o.queued {
-		return errors.Join(err, fmt.Errorf("%d messages after the restart, want %d", n, o.queued))
+	if err := again.expect(ctx, o.queued); err != nil {
+		return err
 	}
 	r.Queued, r.QueuedRSSMiB, r.QueuedStartMS = o.queued, float64(rss)/(1<<20), milliseconds(took)
 	return nil

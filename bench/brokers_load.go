@@ -42,8 +42,25 @@ func openLoad(url, kind string) (*load, error) {
 
 func (c *load) close() { _ = c.conn.Close() } // twice is an error, and none
 
-// count returns how many messages are in the queue.
-func (c *load) count() (int, error) { return c.queue.Messages, nil }
+// expect waits until n messages are in the queue: RabbitMQ counts those of a quorum
+// queue some time after its start.
+func (c *load) expect(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		q, err := c.ch.QueueDeclarePassive(c.queue.Name, true, false, false, false, nil)
+		if err != nil || q.Messages == n {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d messages after the restart, want %d: %w", q.Messages, n, context.Cause(ctx))
+		}
+	}
+}
 
 // publish returns the confirmed messages per second of n.
 func (c *load) publish(n int) (float64, error) {
