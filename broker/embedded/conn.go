@@ -36,8 +36,9 @@ type conn struct {
 	out  *out
 	in   *wire.Reader
 	read atomic.Uint64 // reads that returned something
+	busy atomic.Bool   // the reader is not at the socket
 
-	admitted bool // under the mutex of b
+	pending bool // counts in b.pending; under the mutex of b
 
 	since time.Time
 	state atomic.Int32
@@ -118,8 +119,10 @@ func (c *conn) writeTimeout() time.Duration {
 // error is nil if both agreed on that.
 func (c *conn) serve() error {
 	for {
+		c.busy.Store(true)
 		c.out.drained()
 		c.throttle()
+		c.busy.Store(false)
 		f, err := c.in.ReadFrame()
 		if err != nil {
 			return err

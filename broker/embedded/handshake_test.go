@@ -1,8 +1,10 @@
 package embedded_test
 
 import (
+	"errors"
 	"io"
-	"strings"
+	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,13 +195,28 @@ func TestConnectionLimit(t *testing.T) {
 	rawDial(t, b).open(0)
 }
 
-// TestPendingLimit: those that never log in are not let in without end.
+// TestPendingLimit: those that never log in make way for others, the oldest first,
+// and Dial is not their concern.
 func TestPendingLimit(t *testing.T) {
 	b := open(t, embedded.Options{})
-	for range 256 {
-		rawDial(t, b)
+	addr := listen(t, b)
+	silent := func() *raw {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newRaw(t, nc)
 	}
-	if _, err := b.Dial(t.Context()); err == nil || !strings.Contains(err.Error(), "handshake") {
-		t.Errorf("got %v", err)
+	first := silent()
+	settled(t, func() bool { return len(b.Status().Connections) == 1 })
+	for range 255 {
+		silent()
+	}
+	settled(t, func() bool { return len(b.Status().Connections) == 256 })
+	rawDial(t, b).open(0)
+	dialTCP(t, addr)
+	first.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := first.nc.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest: %v", err)
 	}
 }

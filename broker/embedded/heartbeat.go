@@ -48,7 +48,9 @@ func (h *heartbeat) look() {
 		h.c.out.raw(wire.AppendHeartbeat(nil))
 	}
 	read := h.c.read.Load()
-	if read != h.read || h.c.state.Load() == stateBlocked { // who is blocked is not read
+	// Who is not read now, because publishers wait or it does not take its answers,
+	// cannot be heard. The write timeout is for the latter.
+	if read != h.read || h.c.busy.Load() {
 		h.read, h.silence = read, 0
 		return
 	}

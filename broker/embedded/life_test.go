@@ -278,3 +278,33 @@ func TestDialContext(t *testing.T) {
 		t.Errorf("write: %v", err)
 	}
 }
+
+// TestHeartbeatsBehindAnswers: a client that does not take its answers is not read,
+// so its heartbeats are not heard: that it is slow does not make it dead.
+func TestHeartbeatsBehindAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, embedded.Options{})
+		r := rawDial(t, b)
+		r.open(2 * time.Second)
+		r.channel(1)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			big := strings.Repeat("x", 100<<10)
+			for range 40 { // returns that nobody reads
+				f := wire.AppendMethodFrame(nil, 1, &wire.BasicPublish{RoutingKey: "nobody", Mandatory: true})
+				f = wire.AppendContent(f, 1, wire.ClassBasic, []byte{0, 0}, []byte(big), 131072)
+				if _, err := r.nc.Write(f); err != nil {
+					return // with the test
+				}
+			}
+		}()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(b.Status().Connections) != 1 {
+			t.Error("cut off")
+		}
+		r.nc.Close()
+		<-ended
+	})
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // pendingConnections is how many connections may be in their handshake beside
-// the open ones; more are closed at once.
+// the open ones; of more the oldest are closed.
 const pendingConnections = 256
 
 // Serve accepts connections from l, which it closes, until ctx ends, l fails or
@@ -111,21 +111,37 @@ func (b *Broker) start(nc net.Conn, s *served) error {
 	if b.closed {
 		return ErrClosed
 	}
-	if b.pending >= pendingConnections {
-		return fmt.Errorf("embedded: %d connections are in their handshake", b.pending)
-	}
-	b.pending++
 	b.accepted++
 	c.id = b.accepted
-	b.conns[c] = struct{}{}
 	if s != nil {
+		if b.pending >= pendingConnections {
+			b.evict()
+		}
+		c.pending = true
+		b.pending++
 		s.add(c)
 	}
+	b.conns[c] = struct{}{}
 	b.running.Go(func() {
 		defer b.gone(c, s)
 		c.run()
 	})
 	return nil
+}
+
+// evict ends the connection that has been in its handshake for longest, so that
+// those who say nothing do not keep out those who do. b.mu is held.
+func (b *Broker) evict() {
+	var oldest *conn
+	for c := range b.conns {
+		if c.pending && (oldest == nil || c.id < oldest.id) {
+			oldest = c
+		}
+	}
+	oldest.pending = false
+	b.pending--
+	oldest.log.Warn("connection ended in its handshake: too many others are in theirs", "limit", pendingConnections)
+	b.running.Go(func() { oldest.drop() })
 }
 
 func (s *served) add(c *conn) {
@@ -141,7 +157,7 @@ func (s *served) add(c *conn) {
 func (b *Broker) gone(c *conn, s *served) {
 	b.mu.Lock()
 	delete(b.conns, c)
-	if !c.admitted {
+	if c.pending {
 		b.pending--
 	}
 	b.mu.Unlock()
@@ -158,11 +174,17 @@ func (b *Broker) admit(c *conn) (limit int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limit = b.o.Limits.Connections
-	if len(b.conns)-b.pending >= limit {
+	others := len(b.conns) - b.pending
+	if !c.pending {
+		others-- // one of Dial
+	}
+	if others >= limit {
 		return limit, false
 	}
-	c.admitted = true
-	b.pending--
+	if c.pending {
+		c.pending = false
+		b.pending--
+	}
 	return limit, true
 }
 
