@@ -79,38 +79,90 @@ func (q *Queue) unlock() {
 // claim makes the caller the one who must call bury, if somebody must. So dead
 // letters of a queue keep their order.
 func (q *Queue) claim() bool {
-	if len(q.dead) == 0 || q.burying {
+	if len(q.dead) == 0 || q.burying || !q.e.beginBurial() {
 		return false
 	}
 	q.burying = true
 	return true
 }
 
-// bury sends what has died, without the lock: the queues where it goes have locks.
-// Queues that dead-letter to one another make it call itself, but not for a queue
-// where it is at work, and deadletter breaks the circle of the messages.
-func (q *Queue) bury() {
+// beginBurial reports false if the engine is closed. Otherwise Close waits for
+// burials.Done.
+func (e *Engine) beginBurial() bool {
+	e.closing.RLock()
+	defer e.closing.RUnlock()
+	if e.closed.Load() {
+		return false
+	}
+	e.burials.Add(1)
+	return true
+}
+
+// yield waits, before a publisher takes locks, while the queue has a whole batch of
+// dead letters and somebody sends others: so publishers are not faster than their
+// dead letters, and the queue is not much longer than allowed.
+func (q *Queue) yield() {
+	if !q.set.deadLetters {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.dead) > 0 {
-		batch := q.dead
-		q.dead = nil
-		q.mu.Unlock()
-		var lost []int
-		for i := range batch {
-			if !q.e.sendLetter(q, &batch[i]) {
-				lost = append(lost, i)
+	for q.burying && len(q.dead) >= deadBatch && !q.deleted && !q.e.closed.Load() {
+		q.room.Wait()
+	}
+}
+
+// bury sends a batch of what has died. Whatever dies meanwhile is left to a goroutine:
+// the caller is not to work for all others.
+func (q *Queue) bury() {
+	if q.buryBatch() {
+		go func() {
+			for q.buryBatch() {
 			}
+		}()
+	}
+}
+
+// buryBatch sends what has died, without the lock: the queues where it goes have
+// locks. It reports whether there is more, which the caller must see to.
+// Queues that dead-letter to one another make it call itself, but not for a queue
+// where it is at work, and deadletter breaks the circle of the messages.
+func (q *Queue) buryBatch() (more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.dead), deadBatch)
+	batch := q.dead[:n:n]
+	if q.dead = q.dead[n:]; len(q.dead) == 0 {
+		q.dead = nil
+	}
+	q.room.Broadcast()
+	stays := q.durable && !q.deleted
+	q.mu.Unlock()
+	var lost []int
+	for i := range batch {
+		if stays && q.e.closed.Load() {
+			batch = batch[:i] // the others die again after the next Open
+			break
 		}
-		q.mu.Lock()
-		for i := range batch {
-			q.interred(&batch[i], !slices.Contains(lost, i))
-		}
-		if !q.deleted {
-			q.run(q.e.now()) // there may be more than a batch
+		if !q.e.sendLetter(q, &batch[i]) {
+			lost = append(lost, i)
 		}
 	}
+	q.mu.Lock()
+	for i := range batch {
+		q.interred(&batch[i], !slices.Contains(lost, i))
+	}
+	closed := q.e.closed.Load()
+	if !q.deleted && !closed {
+		q.run(q.e.now()) // there may be more than a batch
+	}
+	if len(q.dead) > 0 && !(stays && closed) {
+		return true
+	}
 	q.burying = false
+	q.room.Broadcast()
+	q.e.burials.Done()
+	return false
 }
 
 // interred removes the entry of a dead message. If no copy of it could be stored,

@@ -43,7 +43,9 @@
 //
 // There is no goroutine for a queue, a channel or a consumer. Messages move in
 // whatever call made that possible: Publish, Ack, Consume, Resume; only time has a
-// timer, one for each queue that needs it. Out and Confirmer are called with locks
+// timer, one for each queue that needs it, and dead letters beyond a batch get a
+// goroutine until they are sent. Publish waits for it if a queue has too many; Close
+// waits for all. Out and Confirmer are called with locks
 // held, first that of the queue, then that of the channel, and must neither wait nor
 // call the engine.
 //

@@ -21,6 +21,8 @@ type Engine struct {
 	transientMax int64
 	pressure     pressure
 	closed       atomic.Bool
+	closing      sync.RWMutex // to set closed, or add to burials
+	burials      sync.WaitGroup
 
 	// topology is locked before queues. It is for changes: publishers read table.
 	topology sync.Mutex
@@ -52,12 +54,15 @@ func Open(o Options) (*Engine, error) {
 // Close stops timers and writes what is pending. Channels should be closed before:
 // what they hold is delivered again after the next Open.
 func (e *Engine) Close() error {
+	e.closing.Lock()
 	e.closed.Store(true)
+	e.closing.Unlock()
 	for _, q := range e.table.Load().Queues() {
 		q.mu.Lock()
 		q.quiet()
 		q.mu.Unlock()
 	}
+	e.burials.Wait() // what has a dead letter must be gone before the log ends
 	if e.store == nil {
 		return nil
 	}

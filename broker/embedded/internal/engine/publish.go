@@ -51,6 +51,9 @@ func (e *Engine) Publish(p *Publish, c Confirmer, seq uint64, user string) (rout
 	if c != nil {
 		w = newConfirm(c, seq)
 	}
+	for _, q := range queues {
+		q.yield()
+	}
 	n, _ := e.enqueue(&in, queues, w, false)
 	if e.store != nil && in.persistent {
 		e.pace(len(p.Props) + len(p.Body))

@@ -38,7 +38,8 @@ type Queue struct {
 	alarmAt int64       // 0: not set
 
 	dead       []casualty
-	burying    bool // somebody is sending dead
+	burying    bool      // somebody is sending dead
+	room       sync.Cond // in dead, or nobody is sending
 	record     store.Record
 	unreadable bool // the head cannot be read, and the log says so
 }
@@ -52,6 +53,7 @@ func newQueue(e *Engine, id uint32, d queueargs.Declaration, set settings) *Queu
 		q.lanes[i].id = id + uint32(i)
 		q.lanes[i].next = 1
 	}
+	q.room.L = &q.mu
 	q.roster.single = set.single
 	q.timed = set.expires > 0
 	q.idleSince = e.now()
