@@ -26,7 +26,7 @@ func (e *Engine) DeclareQueue(o *Owner, spec QueueSpec, passive bool) (QueueOK, 
 	for {
 		q, wait, err := e.declareQueue(o, spec)
 		if err == nil {
-			err = wait.done()
+			err = e.saved(wait, func() { e.takeBack(q) })
 		}
 		if err != nil {
 			return QueueOK{}, err
@@ -60,7 +60,12 @@ func (e *Engine) declareQueue(o *Owner, spec QueueSpec) (*Queue, *journaled, err
 	table := e.table.Load()
 	if q, ok := table.Queue(spec.Name); ok {
 		if !q.isDeleted() {
-			return q, nil, queueargs.Equivalent(q.declaration(), d, q.owner == o)
+			if err := queueargs.Equivalent(q.declaration(), d, q.owner == o); err != nil || e.unsaved[queueKey(q.name)] == nil {
+				return q, nil, err
+			}
+			wait := &journaled{what: "cannot declare " + routing.QueueText(q.name)}
+			e.putQueue(q, wait)
+			return q, wait, nil
 		}
 		e.unlistLocked(q)
 		table = e.table.Load()
@@ -93,6 +98,16 @@ func (e *Engine) declareQueue(o *Owner, spec QueueSpec) (*Queue, *journaled, err
 	e.enroll(q)
 	e.table.Store(table.AddQueue(q.name, q, q.durable))
 	return q, wait, nil
+}
+
+// takeBack undoes a declaration that is not in the journal, with the lock of the
+// topology: nobody was told that the queue is there.
+func (e *Engine) takeBack(q *Queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.end()
+	e.unlistLocked(q)
+	delete(e.unsaved, queueKey(q.name)) // also if the journal takes nothing
 }
 
 // enroll makes the lanes of a queue known to the store's index.

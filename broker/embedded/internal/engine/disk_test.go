@@ -313,3 +313,68 @@ func TestPace(t *testing.T) {
 		t.Errorf("got %d messages, want %d", got, n)
 	}
 }
+
+// What could not be written to the journal is not there for the next that declares it.
+func TestDeclareOnFullDisk(t *testing.T) {
+	declare := map[string]func(*engine.Engine, *engine.Owner) error{
+		"queue": func(e *engine.Engine, o *engine.Owner) error {
+			_, err := e.DeclareQueue(o, engine.QueueSpec{Name: "r", Durable: true}, false)
+			return err
+		},
+		"exchange": func(e *engine.Engine, _ *engine.Owner) error {
+			return e.DeclareExchange(engine.ExchangeSpec{Name: "r", Type: "fanout", Durable: true}, false)
+		},
+		"binding": func(e *engine.Engine, o *engine.Owner) error { return e.BindQueue(o, "q", "x", "r", nil) },
+	}
+	for what, do := range declare {
+		t.Run(what, func(t *testing.T) {
+			var full atomic.Bool
+			o := engine.Options{Dir: t.TempDir(), Fault: func(op store.Op, _ string) error {
+				if full.Load() && (op == store.OpWrite || op == store.OpAllocate) {
+					return syscall.ENOSPC
+				}
+				return nil
+			}}
+			e := open(t, o)
+			c := connect(t, e)
+			c.declare("q", nil)
+			c.must(e.DeclareExchange(engine.ExchangeSpec{Name: "x", Type: "direct", Durable: true}, false))
+			full.Store(true)
+			errs := make(chan error)
+			for range 4 { // at once: nobody may be told that it is there
+				go func() { errs <- do(e, c.owner) }()
+			}
+			for range 4 {
+				if err := <-errs; err == nil {
+					t.Error("got no error with a full disk")
+				}
+			}
+			if _, err := e.DeclareQueue(c.owner, engine.QueueSpec{Name: "r"}, true); err == nil {
+				t.Error("the queue is there though it was refused")
+			}
+			full.Store(false)
+			for begin := time.Now(); ; { // until the store has looked for room
+				err := do(e, c.owner)
+				if err == nil {
+					break
+				}
+				if time.Since(begin) > 10*time.Second {
+					t.Fatal(err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			e = crash(t, o.Dir, engine.Options{})
+			c = connect(t, e)
+			switch what {
+			case "queue":
+				_, err := e.DeclareQueue(c.owner, engine.QueueSpec{Name: "r"}, true)
+				c.must(err)
+			case "exchange":
+				c.must(e.DeclareExchange(engine.ExchangeSpec{Name: "r"}, true))
+			case "binding":
+				c.send("x", "r", persistent, "a")
+				c.expectQueue("q", "a")
+			}
+		})
+	}
+}

@@ -28,6 +28,7 @@ type Engine struct {
 	topology sync.Mutex
 	table    atomic.Pointer[routing.Table[*Queue]]
 	nextID   uint32 // of the next queue
+	unsaved  map[string]*unsaved
 
 	lanes sync.Map // of durable queues: store number to laneRef
 
@@ -42,7 +43,7 @@ type Engine struct {
 // Open replays Options.Dir and returns an engine. Its errors are the store's.
 func Open(o Options) (*Engine, error) {
 	o.defaults()
-	e := &Engine{options: o, log: o.Logger, bodyMemory: o.BodyMemory, transientMax: o.Limits.TransientBytes, nextID: 1}
+	e := &Engine{options: o, log: o.Logger, bodyMemory: o.BodyMemory, transientMax: o.Limits.TransientBytes, nextID: 1, unsaved: make(map[string]*unsaved)}
 	e.pressure.tell = o.OnBlocked
 	e.table.Store(routing.New[*Queue]())
 	if o.Dir == "" {

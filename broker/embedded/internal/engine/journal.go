@@ -30,6 +30,9 @@ type journaled struct {
 	what string // cannot be done
 	wait sync.WaitGroup
 
+	key  string // of what is declared; empty: nothing is
+	mark *unsaved
+
 	mu  sync.Mutex
 	err error
 }
@@ -81,7 +84,52 @@ func (e *Engine) deleteMeta(key string, j *journaled) {
 	j.wait.Add(1)
 	if err := e.store.DeleteMeta(key, j); err != nil {
 		j.Stored(err)
+		return
 	}
+	delete(e.unsaved, key)
+}
+
+// unsaved marks what is in the topology but perhaps not in the journal: an equal
+// declaration writes it again instead of answering for a disk that has not got it.
+type unsaved struct {
+	last *journaled // who wrote it last
+}
+
+// declare writes what is declared, with the lock of the topology.
+func (e *Engine) declare(key string, value []byte, j *journaled) {
+	if e.store == nil {
+		return
+	}
+	e.putMeta(key, value, j)
+	if j.refused() {
+		return // it is not there, or as it was
+	}
+	mark := e.unsaved[key]
+	if mark == nil {
+		mark = &unsaved{}
+		e.unsaved[key] = mark
+	}
+	mark.last = j
+	j.key, j.mark = key, mark
+}
+
+// saved waits for the journal. If that fails, it leaves the mark, and calls
+// undo, with the lock of the topology, unless an equal declaration was written since.
+func (e *Engine) saved(j *journaled, undo func()) error {
+	err := j.done()
+	if j == nil || j.mark == nil {
+		return err
+	}
+	e.topology.Lock()
+	defer e.topology.Unlock()
+	switch {
+	case e.unsaved[j.key] != j.mark: // somebody has saved it, or it is deleted
+	case err == nil:
+		delete(e.unsaved, j.key)
+	case j.mark.last == j && undo != nil:
+		undo()
+	}
+	return err
 }
 
 func queueKey(name string) string    { return queuePrefix + name }
@@ -97,17 +145,17 @@ func (e *Engine) putQueue(q *Queue, j *journaled) {
 	v := appendFlags([]byte{metaVersion}, q.auto)
 	v = binary.BigEndian.AppendUint32(v, q.id)
 	v = binary.BigEndian.AppendUint16(v, uint16(len(q.lanes)))
-	e.putMeta(queueKey(q.name), appendArgs(v, q.args), j)
+	e.declare(queueKey(q.name), appendArgs(v, q.args), j)
 }
 
 func (e *Engine) putExchange(x ExchangeSpec, j *journaled) {
 	v := appendFlags([]byte{metaVersion}, x.AutoDelete, x.Internal)
 	v = appendString(v, x.Type)
-	e.putMeta(exchangeKey(x.Name), appendArgs(v, x.Args), j)
+	e.declare(exchangeKey(x.Name), appendArgs(v, x.Args), j)
 }
 
 func (e *Engine) putBinding(b routing.Binding, j *journaled) {
-	e.putMeta(bindingKey(b), encodeBinding(b), j)
+	e.declare(bindingKey(b), encodeBinding(b), j)
 }
 
 func encodeBinding(b routing.Binding) []byte {

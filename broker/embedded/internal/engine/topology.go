@@ -15,7 +15,7 @@ func (e *Engine) DeclareExchange(spec ExchangeSpec, passive bool) error {
 	wait := &journaled{what: "cannot declare " + routing.ExchangeText(spec.Name)}
 	err := e.change(wait, func(t *routing.Table[*Queue]) (*routing.Table[*Queue], error) {
 		t, created, err := t.Declare(spec)
-		if err == nil && created && spec.Durable {
+		if err == nil && spec.Durable && (created || e.unsaved[exchangeKey(spec.Name)] != nil) {
 			e.putExchange(spec, wait)
 		}
 		return t, err
@@ -34,7 +34,7 @@ func (e *Engine) change(wait *journaled, do func(*routing.Table[*Queue]) (*routi
 	if err != nil {
 		return err
 	}
-	return wait.done()
+	return e.saved(wait, nil)
 }
 
 // DeleteExchange deletes an exchange and its bindings. One that does not exist
@@ -75,7 +75,7 @@ func (e *Engine) bind(o *Owner, b routing.Binding) error {
 	wait := &journaled{what: "cannot bind to " + routing.ExchangeText(b.Source)}
 	return e.change(wait, func(t *routing.Table[*Queue]) (*routing.Table[*Queue], error) {
 		next, added, err := t.Bind(b, func(q *Queue) error { return q.checkOwner(o) })
-		if err == nil && added && e.outlives(next, b) {
+		if err == nil && e.outlives(next, b) && (added || e.unsaved[bindingKey(b)] != nil) {
 			e.putBinding(b, wait)
 		}
 		return next, err
