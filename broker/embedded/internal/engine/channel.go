@@ -90,15 +90,30 @@ func (ch *Channel) Qos(count uint16, global bool) {
 // must be called without the locks that the methods of Out take.
 func (ch *Channel) Resume() {
 	ch.mu.Lock()
-	waiting := ch.waiting
-	ch.waiting = nil
-	for _, c := range waiting {
-		c.waiting = false
-	}
+	waiting, _ := ch.takeWaiting(nil)
 	ch.mu.Unlock()
-	now := ch.e.now()
-	for _, c := range waiting {
-		c.q.wake(c, now)
+	ch.e.wake(waiting)
+}
+
+// takeWaiting empties waiting, whose consumers are then to be woken: own are those of
+// the queues of items. It is called under the lock.
+func (ch *Channel) takeWaiting(items []pending) (others, own []*consumer) {
+	for _, c := range ch.waiting {
+		c.waiting = false
+		if slices.ContainsFunc(items, func(p pending) bool { return p.q == c.q }) {
+			own = append(own, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	ch.waiting = nil
+	return others, own
+}
+
+// wake gives consumers turns again.
+func (e *Engine) wake(consumers []*consumer) {
+	for _, c := range consumers {
+		c.q.wake(c, e.now())
 	}
 }
 

@@ -63,6 +63,28 @@ func TestGlobalPrefetch(t *testing.T) {
 	c.expect("c")
 }
 
+// A place that the channel's limit has left goes to who waits, not to the queue that
+// had it.
+func TestGlobalPrefetchIsShared(t *testing.T) {
+	c := connect(t, open(t, engine.Options{}))
+	c.ch.Qos(1, true)
+	for _, q := range []string{"q", "r", "s"} {
+		c.declare(q, nil)
+		c.publish(q, q+"1", q+"2", q+"3")
+	}
+	for _, q := range []string{"q", "r", "s"} {
+		c.consume(q, "consumer of "+q)
+	}
+	var got []string
+	for tag := range uint64(9) {
+		got = append(got, c.take()...)
+		c.must(c.ch.Ack(tag+1, false))
+	}
+	if diff := cmp.Diff([]string{"q1", "r1", "s1", "q2", "r2", "s2", "q3", "r3", "s3"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRequeueReturnsToItsPlace(t *testing.T) {
 	c := connect(t, open(t, engine.Options{}))
 	c.declare("q", nil)

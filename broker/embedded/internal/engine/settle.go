@@ -50,15 +50,17 @@ func (ch *Channel) settle(tag uint64, multiple bool, how outcome) error {
 			ch.outstanding--
 		}
 	}
-	stalled := ch.limit > 0 && len(ch.waiting) > 0
+	var others, own []*consumer
+	if ok && ch.limit > 0 {
+		others, own = ch.takeWaiting(items)
+	}
 	ch.mu.Unlock()
 	if !ok {
 		return errorf(wire.CodePreconditionFailed, "unknown delivery tag %d", tag)
 	}
+	ch.e.wake(others) // or the queues that are settled took each place again
 	ch.e.settle(items, how)
-	if stalled {
-		ch.Resume()
-	}
+	ch.e.wake(own)
 	if ch.scratch = items; cap(items) > 4096 {
 		ch.scratch = nil
 	}
