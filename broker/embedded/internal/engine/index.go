@@ -15,6 +15,10 @@ import (
 type index struct {
 	e        *Engine
 	bindings []routing.Binding // from the journal, until all of it is read
+
+	// What the log has for numbers that no queue has, until all of it is read.
+	nobody *Queue
+	lost   map[uint32]*lane
 }
 
 // laneRef is where a number of the store leads.
@@ -24,7 +28,7 @@ type laneRef struct {
 }
 
 func (e *Engine) openStore() error {
-	x := &index{e: e}
+	x := &index{e: e, nobody: &Queue{e: e}, lost: make(map[uint32]*lane)}
 	s, err := store.Open(store.Options{
 		Dir: e.options.Dir, Interval: e.options.Fsync, SegmentBytes: e.options.SegmentBytes, Fault: e.options.Fault, Logger: e.options.Logger,
 		OnChange: e.diskChanged,
@@ -33,6 +37,10 @@ func (e *Engine) openStore() error {
 		return err
 	}
 	e.store = s
+	if n := x.nobody.ready; n > 0 {
+		e.log.Warn("the log has messages of queues that are not in the journal; they are dropped", "messages", n)
+	}
+	x.nobody, x.lost = nil, nil
 	for _, b := range x.bindings {
 		t, _, err := e.table.Load().Bind(b, nil)
 		if err != nil {
@@ -44,11 +52,50 @@ func (e *Engine) openStore() error {
 		e.table.Store(t)
 	}
 	for _, q := range e.table.Load().Queues() {
+		for _, at := range q.worn() {
+			q.mu.Lock()
+			q.wornOut(at)
+			q.unlock()
+		}
 		q.mu.Lock()
 		q.run(e.now())
 		q.unlock()
 	}
 	return nil
+}
+
+// worn returns what was delivered too often before the process ended.
+func (q *Queue) worn() (all []handout) {
+	if q.set.deliveryLimit < 0 {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.lanes {
+		l := &q.lanes[i]
+		for seq, ent := range l.all() {
+			if ent.state() == ready && int64(ent.count()) > q.set.deliveryLimit {
+				all = append(all, handout{l: l, seq: seq})
+			}
+		}
+	}
+	return all
+}
+
+// wornOut kills one of those, wherever in the queue it is, if it is still there.
+func (q *Queue) wornOut(at handout) {
+	ent := at.l.at(at.seq)
+	if ent == nil || ent.state() != ready {
+		return
+	}
+	size := int64(ent.size)
+	q.ready--
+	q.bytes -= size
+	q.unacked++
+	q.outBytes += size
+	at.l.ready--
+	ent.setState(out) // kill takes only the head from what is ready
+	q.kill(at.l, at.seq, ent, deliveryLimit)
 }
 
 func (e *Engine) diskChanged(err error) {
@@ -71,16 +118,30 @@ func (x *index) lane(number uint32) (laneRef, bool) {
 	return v.(laneRef), true
 }
 
+// replayed is lane for what the log says, which is true also of a queue that the
+// journal has lost: its number must not be used again.
+func (x *index) replayed(number uint32) laneRef {
+	if at, ok := x.lane(number); ok {
+		return at
+	}
+	if number >= x.e.nextID {
+		x.e.nextID = number + 1
+	}
+	l := x.lost[number]
+	if l == nil {
+		l = &lane{id: number, next: 1}
+		x.lost[number] = l
+	}
+	return laneRef{x.nobody, l}
+}
+
 // Meta implements store.Index.
 func (x *index) Meta(key string, value []byte) error { return x.restore(key, value) }
 
 // Message implements store.Index.
 func (x *index) Message(m *store.Record, refs []store.Ref, loc store.Loc) {
 	for _, ref := range refs {
-		at, ok := x.lane(ref.Queue)
-		if !ok {
-			continue
-		}
+		at := x.replayed(ref.Queue)
 		if ent := at.l.at(ref.Seq); ent != nil {
 			ent.loc = loc
 			continue
@@ -117,10 +178,7 @@ func ownTTL(props []byte) int64 {
 
 // Acked implements store.Index.
 func (x *index) Acked(queue uint32, first, last uint64) {
-	at, ok := x.lane(queue)
-	if !ok {
-		return
-	}
+	at := x.replayed(queue)
 	l, q := at.l, at.q
 	l.next = max(l.next, last+1)
 	for seq := max(first, l.base); seq <= last && len(l.chunks) > 0 && seq < l.base+uint64(len(l.chunks))*chunkLen; seq++ {
