@@ -170,6 +170,7 @@ func goroutines() map[string]string {
 		"broker/embedded/conn.go":   "the writer of a connection, counted in it; ends with it",
 		"broker/embedded/serve.go":  "connections and the sweeper, counted in the broker's WaitGroup, and the end of one Serve; end at Close",
 
+		"broker/embedded/internal/engine/dead.go":   "the rest of a queue's dead letters; ends with them, and Close waits for it",
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
 		"cmd/magne-actors/broker.go":       "the listener and the control socket; both end with the context, and are waited for",
