@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,13 +135,14 @@ func death(t *testing.T, d delivery) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := d.Body + " " + d.Exchange + " " + d.Key
+	var s strings.Builder
+	s.WriteString(d.Body + " " + d.Exchange + " " + d.Key)
 	deaths, _ := p.Headers["x-death"].([]any)
 	for _, v := range deaths {
 		x := v.(wire.Table)
-		s += fmt.Sprintf(" [%v %v %v]", x["count"], x["reason"], x["queue"])
+		fmt.Fprintf(&s, " [%v %v %v]", x["count"], x["reason"], x["queue"])
 	}
-	return s
+	return s.String()
 }
 
 func (c *client) expectDeaths(want ...string) {
