@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -92,31 +91,9 @@ func runBrokers(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	rows, err := compareBrokers(ctx, o, p)
 	p.clear()
 	if err == nil {
-		err = printBrokers(rows, o, stdout, stderr)
+		err = print(rows, o.output, brokerTable, stdout, stderr)
 	}
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errUnreachable):
-		fmt.Fprintf(stderr, "bench: %v\n", err)
-		return exitUnreachable
-	default:
-		fmt.Fprintf(stderr, "bench: %v\n", err)
-		return exitError
-	}
-}
-
-func printBrokers(rows []brokerRow, o *brokerOptions, stdout, stderr io.Writer) error {
-	if o.output == "text" {
-		return brokerTable(stdout, rows)
-	}
-	enc := json.NewEncoder(stdout)
-	for _, r := range rows {
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
-	}
-	return brokerTable(stderr, rows)
+	return status(err, stderr)
 }
 
 // compareBrokers runs the systems in turn, o.runs times. Only one broker runs at

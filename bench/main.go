@@ -54,8 +54,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	rows, err := measure(ctx, o, p)
 	p.clear()
 	if len(rows) > 0 {
-		err = errors.Join(err, print(rows, o, stdout, stderr))
+		err = errors.Join(err, print(rows, o.output, table, stdout, stderr))
 	}
+	return status(err, stderr)
+}
+
+// status says on stderr what went wrong and returns the exit status.
+func status(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
@@ -71,9 +76,9 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// print writes the rows as o says. The table is for people in any case.
-func print(rows []row, o *options, stdout, stderr io.Writer) error {
-	if o.output == "text" {
+// print writes the rows as output says. The table is for people in any case.
+func print[R any](rows []R, output string, table func(io.Writer, []R) error, stdout, stderr io.Writer) error {
+	if output == "text" {
 		return table(stdout, rows)
 	}
 	enc := json.NewEncoder(stdout)

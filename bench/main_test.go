@@ -107,7 +107,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errDisk }
 func TestPrintReportsAFullDisk(t *testing.T) {
 	rows := []row{{System: systemRaw, Scenario: "noop"}}
 	for _, output := range []string{"text", "json"} {
-		if err := print(rows, &options{output: output}, brokenWriter{}, new(bytes.Buffer)); !errors.Is(err, errDisk) {
+		if err := print(rows, output, table, brokenWriter{}, new(bytes.Buffer)); !errors.Is(err, errDisk) {
 			t.Errorf("-o %s: got %v, want %v", output, err, errDisk)
 		}
 	}

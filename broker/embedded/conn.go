@@ -118,12 +118,13 @@ func (c *conn) writeTimeout() time.Duration {
 // serve does what the client asks until the connection is to be closed. The
 // error is nil if both agreed on that.
 func (c *conn) serve() error {
+	c.busy.Store(true)
 	for {
-		c.busy.Store(true)
 		c.out.drained()
 		c.throttle()
 		c.busy.Store(false)
 		f, err := c.in.ReadFrame()
+		c.busy.Store(true) // to write a journal, or to wait for dead letters, takes time
 		if err != nil {
 			return err
 		}

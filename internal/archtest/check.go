@@ -142,11 +142,10 @@ func (c *checker) thirdPartyImport(f *file, where, imported string) {
 // statements checks what a file does rather than what it imports.
 func (c *checker) statements(f *file) {
 	main := f.ast.Name.Name == "main"
-	// In a bubble of synctest, time.Sleep moves the clock and takes no time.
-	bubble := slices.Contains(slices.Collect(maps.Values(f.imports)), "testing/synctest")
+	bubbles := f.bubbles()
 	f.uses(func(n ast.Node, imported, name string) {
 		switch where := c.at(f, n.Pos()); {
-		case f.test && !bubble && imported == "time" && name == "Sleep":
+		case f.test && imported == "time" && name == "Sleep" && !within(bubbles, n):
 			c.report(where, "time.Sleep in a test: wait for the event itself, or use testing/synctest")
 		case f.test:
 		case imported == "fmt" && strings.HasPrefix(name, "Print") && !main:
@@ -239,4 +238,28 @@ func exported(d ast.Decl) bool {
 		}
 		return false
 	})
+}
+
+// bubbles are the calls of synctest.Test: in them time.Sleep moves the clock and
+// takes no time.
+func (f *file) bubbles() (calls []ast.Node) {
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || sel.Sel.Name != "Test" {
+			return true
+		}
+		if id, ok := sel.X.(*ast.Ident); ok && id.Obj == nil && f.imports[id.Name] == "testing/synctest" {
+			calls = append(calls, call)
+		}
+		return true
+	})
+	return calls
+}
+
+func within(outer []ast.Node, n ast.Node) bool {
+	return slices.ContainsFunc(outer, func(o ast.Node) bool { return o.Pos() <= n.Pos() && n.End() <= o.End() })
 }

@@ -140,7 +140,7 @@ func latest(deaths []any, e wire.Table) []any {
 			result = append(result, d)
 			continue
 		}
-		n, _ := integer(t["count"])
+		n, _ := wire.Integer(t["count"])
 		t["count"] = n + 1
 		result[0] = t
 	}
@@ -178,26 +178,6 @@ func grouped(deaths []any) []any {
 // deathKey is the same for deaths in one queue for one reason.
 func deathKey(t wire.Table) string {
 	return wire.Term(t["queue"]) + " " + wire.Term(t["reason"])
-}
-
-func integer(v any) (int64, bool) {
-	switch v := v.(type) {
-	case int8:
-		return int64(v), true
-	case uint8:
-		return int64(v), true
-	case int16:
-		return int64(v), true
-	case uint16:
-		return int64(v), true
-	case int32:
-		return int64(v), true
-	case uint32:
-		return int64(v), true
-	case int64:
-		return v, true
-	}
-	return 0, false
 }
 
 // Cycle reports whether the letter must not go to a queue: it died there before,

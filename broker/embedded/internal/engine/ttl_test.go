@@ -157,54 +157,46 @@ func (c *client) expectDeaths(want ...string) {
 }
 
 func TestDeadLetters(t *testing.T) {
-	for _, disk := range []bool{false, true} {
-		t.Run(fmt.Sprintf("disk=%v", disk), func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				o := engine.Options{BodyMemory: -1}
-				if disk {
-					o.Dir = dir
-				}
-				testDeadLetters(t, o)
-			})
-		})
-	}
+	t.Run("memory", func(t *testing.T) { testDeadLetters(t, engine.Options{BodyMemory: -1}) })
+	t.Run("disk", func(t *testing.T) { testDeadLetters(t, engine.Options{BodyMemory: -1, Dir: t.TempDir()}) })
 }
 
 func testDeadLetters(t *testing.T, o engine.Options) {
-	e := open(t, o)
-	c := connect(t, e)
-	c.declare("dead", nil)
-	c.must(e.DeclareExchange(engine.ExchangeSpec{Name: "dlx", Type: "fanout", Durable: true}, false))
-	c.must(e.BindQueue(c.owner, "dead", "dlx", "", nil))
-	c.declare("q", wire.Table{
-		"x-dead-letter-exchange": "dlx", "x-max-length": int32(2), "x-message-ttl": int32(1000),
-		"x-queue-type": "quorum", "x-delivery-limit": int32(1),
-	})
-	d := connect(t, e)
-	d.consume("dead", "dead", noAck)
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, o)
+		c := connect(t, e)
+		c.declare("dead", nil)
+		c.must(e.DeclareExchange(engine.ExchangeSpec{Name: "dlx", Type: "fanout", Durable: true}, false))
+		c.must(e.BindQueue(c.owner, "dead", "dlx", "", nil))
+		c.declare("q", wire.Table{
+			"x-dead-letter-exchange": "dlx", "x-max-length": int32(2), "x-message-ttl": int32(1000),
+			"x-queue-type": "quorum", "x-delivery-limit": int32(1),
+		})
+		d := connect(t, e)
+		d.consume("dead", "dead", noAck)
 
-	c.publish("q", "a", "b", "c")
-	d.expectDeaths("a dlx q [1 maxlen q]")
-	c.consume("q", "x")
-	c.expect("b", "c")
-	c.must(c.ch.Reject(1, false))
-	d.expectDeaths("b dlx q [1 rejected q]")
-	c.must(c.ch.Reject(2, true))
-	c.expect("c")
-	c.must(c.ch.Reject(3, true))
-	c.expect()
-	d.expectDeaths("c dlx q [1 delivery_limit q]")
-	c.ch.Cancel("x")
-	c.publish("q", "d", "e")
-	time.Sleep(time.Second)
-	synctest.Wait()
-	d.expectDeaths("d dlx q [1 expired q]", "e dlx q [1 expired q]")
-	for _, q := range e.Queues() {
-		if q.Ready+q.Unacked+q.Persistent+q.InMemory != 0 || q.BodyBytes != 0 {
-			t.Errorf("got %+v, want nothing in it", q)
+		c.publish("q", "a", "b", "c")
+		d.expectDeaths("a dlx q [1 maxlen q]")
+		c.consume("q", "x")
+		c.expect("b", "c")
+		c.must(c.ch.Reject(1, false))
+		d.expectDeaths("b dlx q [1 rejected q]")
+		c.must(c.ch.Reject(2, true))
+		c.expect("c")
+		c.must(c.ch.Reject(3, true))
+		c.expect()
+		d.expectDeaths("c dlx q [1 delivery_limit q]")
+		c.ch.Cancel("x")
+		c.publish("q", "d", "e")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		d.expectDeaths("d dlx q [1 expired q]", "e dlx q [1 expired q]")
+		for _, q := range e.Queues() {
+			if q.Ready+q.Unacked+q.Persistent+q.InMemory != 0 || q.BodyBytes != 0 {
+				t.Errorf("got %+v, want nothing in it", q)
+			}
 		}
-	}
+	})
 }
 
 func TestDeadLetterCycle(t *testing.T) {

@@ -64,30 +64,10 @@ func unacceptable(v any) string { return "{unacceptable_type," + wire.TypeName(v
 // an Erlang string.
 func quote(text string) string { return `"` + text + `"` }
 
-func integer(v any) (int64, bool) {
-	switch v := v.(type) {
-	case int8:
-		return int64(v), true
-	case uint8:
-		return int64(v), true
-	case int16:
-		return int64(v), true
-	case uint16:
-		return int64(v), true
-	case int32:
-		return int64(v), true
-	case uint32:
-		return int64(v), true
-	case int64:
-		return v, true
-	}
-	return 0, false
-}
-
 // ofInteger returns a check of an integer's value.
 func ofInteger(wrong func(n int64) string) func(any, wire.Table) string {
 	return func(v any, _ wire.Table) string {
-		n, ok := integer(v)
+		n, ok := wire.Integer(v)
 		if !ok {
 			return quote("expected integer, got " + wire.TypeName(v))
 		}

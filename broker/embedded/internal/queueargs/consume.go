@@ -36,7 +36,7 @@ func Consume(queueName, queueType string, args wire.Table) (Consumer, error) {
 				name, routing.QueueText(queueName), k.module)
 		}
 	}
-	n, _ := integer(args["x-priority"])
+	n, _ := wire.Integer(args["x-priority"])
 	return Consumer{Priority: n}, nil
 }
 

@@ -153,14 +153,14 @@ func policy(name string, args wire.Table) *Policy {
 }
 
 func number(args wire.Table, name string) *int64 {
-	if n, ok := integer(args[name]); ok {
+	if n, ok := wire.Integer(args[name]); ok {
 		return &n
 	}
 	return nil
 }
 
 func milliseconds(args wire.Table, name string) *time.Duration {
-	n, ok := integer(args[name])
+	n, ok := wire.Integer(args[name])
 	if !ok {
 		return nil
 	}

@@ -18,22 +18,35 @@ func Equal(a, b any) bool {
 	return same(normal(a), normal(b))
 }
 
+// Integer returns the value of an integer of any of the types that a Table has, and
+// false for what is none.
+func Integer(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int8:
+		return int64(v), true
+	case uint8:
+		return int64(v), true
+	case int16:
+		return int64(v), true
+	case uint16:
+		return int64(v), true
+	case int32:
+		return int64(v), true
+	case uint32:
+		return int64(v), true
+	case int64:
+		return v, true
+	}
+	return 0, false
+}
+
 // normal returns the value as Erlang has it after parsing: types of which the
 // values do not differ there become one.
 func normal(v any) any {
+	if n, ok := Integer(v); ok {
+		return n
+	}
 	switch v := v.(type) {
-	case int8:
-		return int64(v)
-	case uint8:
-		return int64(v)
-	case int16:
-		return int64(v)
-	case uint16:
-		return int64(v)
-	case int32:
-		return int64(v)
-	case uint32:
-		return int64(v)
 	case float32:
 		return float64(v)
 	case time.Time:
