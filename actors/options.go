@@ -7,6 +7,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/supervisor/process"
 	"github.com/magne-actors/magne-actors/task"
 )
 
@@ -53,6 +54,8 @@ type Mode uint8
 const (
 	Coroutine Mode = iota // a goroutine for each running task, Slots at once in each worker
 	Thread                // each worker owns an OS thread and runs one task at a time on it
+	Process               // each worker is a slot that keeps one OS process, see Pool.Process
+	Oneshot               // an OS process for each task, Slots at once in each worker
 )
 
 // Pool is one queue, the workers that serve it, and the window of deliveries
@@ -61,11 +64,18 @@ type Pool struct {
 	Name  string
 	Queue broker.Queue
 	Codec task.Codec
-	Mux   *task.Mux // which tasks the pool knows
+	Mux   *task.Mux // which tasks the pool knows; nil for Process and Oneshot
 	Mode  Mode
 
 	Workers int // worker actors; 1 by default
 	Slots   int // tasks that one worker runs at once; 1 by default, always 1 for Thread
+
+	// Process describes the processes of the modes Process and Oneshot. Slots is
+	// its Pipeline then for Process.
+	Process *process.Options
+	// Size, if not nil, has the number of workers follow the load; Workers is not
+	// used then. For Process only.
+	Size *Size
 
 	// High and Low are the watermarks: at High deliveries that are accepted and
 	// not yet settled the pool stops taking more until they are down to Low.
@@ -89,6 +99,16 @@ type Pool struct {
 	// Supervise is the specification of the workers' supervisor; by default
 	// one_for_one with 5 restarts in 60 s, 100 ms doubling to 30 s.
 	Supervise *supervisor.Spec
+}
+
+// Size bounds the number of workers that follows the load.
+type Size struct {
+	Min, Max int
+	Spare    int           // idle workers that are kept ready above Min
+	IdleTTL  time.Duration // a worker above that is stopped after it; 60 s by default
+	// ScaleUpAfter is how long deliveries must have waited before a worker is
+	// added; 200 ms by default.
+	ScaleUpAfter time.Duration
 }
 
 // Retry is what happens after a failed attempt. The wait is spent in this

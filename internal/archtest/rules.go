@@ -64,7 +64,7 @@ func packages() map[string]Package {
 
 		// The runtime. It knows brokers by their seam and codecs by task.Codec.
 		"supervisor": {Imports: []string{"internal/restart"}},
-		"actors":     {Imports: []string{"broker", "internal/credit", "internal/restart", "supervisor", "task"}},
+		"actors":     {Imports: []string{"broker", "internal/credit", "internal/restart", "supervisor", "supervisor/process", "task"}},
 
 		// Pure decisions.
 		"internal/credit":  {StdOnly: true},
@@ -75,9 +75,11 @@ func packages() map[string]Package {
 		"internal/wire":   {StdOnly: true},
 		"internal/osproc": {},
 
+		"supervisor/process": {Imports: []string{"internal/osproc", "internal/restart", "internal/wire", "supervisor", "task"}},
+
 		// What is around the runtime.
 		"config": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "supervisor", "task", "task/builtin", "task/codec", "task/httptask",
+			"actors", "broker", "broker/amqp", "broker/embedded", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
@@ -91,8 +93,9 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/management", "internal/treeview", "supervisor", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/management", "internal/metrics", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
+		"internal/metrics": {Imports: []string{"actors", "supervisor"}},
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
 		}},

@@ -1,0 +1,59 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/magne-actors/magne-actors/internal/osproc"
+)
+
+// ErrNotStarted says that a task was not given to a worker, or certainly not
+// begun by it, so that it costs no attempt to run it elsewhere.
+var ErrNotStarted = errors.New("the task was not started")
+
+// LostError says that a worker died, or had to be killed, while it ran a task. It
+// may have been the task's fault: see Options.MaxLost.
+type LostError struct {
+	Why  string      // timeout, watchdog, hung, protocol, exit, memory, operator
+	Exit osproc.Exit // of the worker; its log's last lines are in Tail
+	Err  error       // more about Why, for example the protocol error; may be nil
+}
+
+// Error is one line.
+func (e *LostError) Error() string {
+	s := fmt.Sprintf("the worker was lost (%s): %v", e.Why, e.Exit)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap is Err.
+func (e *LostError) Unwrap() error { return e.Err }
+
+// TaskError is what a worker answered for a failed attempt.
+type TaskError struct {
+	Kind      string // the worker's class of error, such as ValueError
+	Message   string
+	Traceback string // may be empty
+}
+
+// Error is the kind and the message.
+func (e *TaskError) Error() string {
+	if e.Kind == "" {
+		return e.Message
+	}
+	return e.Kind + ": " + e.Message
+}
+
+// Autopsy is what is known about the end of a worker.
+type Autopsy struct {
+	Exit  osproc.Exit
+	Why   string // as in LostError; empty for an end that was asked for
+	Error string
+	Task  string        // the id of the task that it ran, if any
+	For   time.Duration // how long it had run that
+	Step  string        // the last boot step that it told, if it died before its hello
+	Wchan string        // where in the kernel it was when it was found hung
+}
