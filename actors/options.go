@@ -25,6 +25,11 @@ type Options struct {
 	// rest_for_one with 3 restarts in 60 s.
 	Root *supervisor.Spec
 
+	// PoolsSupervisor is the specification of the supervisor above all pools,
+	// which a pool that gives up and does not park counts against; by default
+	// one_for_one with 3 restarts in 60 s.
+	PoolsSupervisor *supervisor.Spec
+
 	// Reconnect is the backoff between attempts to reach the broker; by default
 	// 100 ms doubling to 30 s with jitter 0.5, reset after 10 s up. A lost
 	// connection never counts as a crash.
@@ -99,6 +104,24 @@ type Pool struct {
 	// Supervise is the specification of the workers' supervisor; by default
 	// one_for_one with 5 restarts in 60 s, 100 ms doubling to 30 s.
 	Supervise *supervisor.Spec
+
+	// WorkerRestart says after which ends a worker is started again, and
+	// WorkerShutdown is the time that a worker has to stop, as in
+	// supervisor.Child; there, zero is 5 s. For Process it bounds the worker's
+	// whole stop, from the drain to the KILL.
+	WorkerRestart  supervisor.Restart
+	WorkerShutdown time.Duration
+
+	// Roll says how the workers of Process are replaced by those of a new
+	// configuration.
+	Roll Roll
+}
+
+// Roll bounds a rolling replacement: each new worker is started and ready before
+// an old one is drained.
+type Roll struct {
+	Surge      int // workers above the configured number; 1 by default
+	MaxUnready int // new workers that fail to become ready before it is given up; 2 by default
 }
 
 // Size bounds the number of workers that follows the load.
