@@ -23,6 +23,8 @@ func (s *supervisor) requested(r *request) {
 		s.reply(ev.req, errNoChild)
 	case evAdd:
 		s.add(ev)
+	case ping:
+		s.reply(int(ev), nil)
 	}
 }
 

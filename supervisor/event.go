@@ -29,6 +29,7 @@ type Event struct {
 	Time       time.Time     `json:"time"`
 	Type       EventType     `json:"type"`
 	ID         string        `json:"id"`
+	Kind       string        `json:"-"` // of the child
 	Generation int           `json:"generation"`
 	Reason     string        `json:"reason,omitempty"` // of an end: normal, shutdown, abnormal
 	Error      string        `json:"error,omitempty"`  // Err in one line
@@ -70,7 +71,7 @@ func (t EventType) words() (slog.Level, string) {
 
 // report logs an event and tells the observer.
 func (s *supervisor) report(n *node, e Event) {
-	e.ID, e.Time = n.id, time.Now()
+	e.ID, e.Kind, e.Time = n.id, n.kind, time.Now()
 	if e.Err != nil {
 		e.Error = firstLine(e.Err.Error())
 	}
