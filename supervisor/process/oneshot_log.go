@@ -1,0 +1,190 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/magne-actors/magne-actors/internal/osproc"
+)
+
+// lineLog writes what one process prints to a logger. Its add is an
+// osproc.Log.Func: called for one line at a time, on a goroutine of osproc.
+type lineLog struct {
+	log    *slog.Logger // with pool, and slot or task
+	redact *redactor
+	parse  Parse
+
+	pid   atomic.Int64  // set as soon as it is known; 0 before
+	early []osproc.Line // that came before that; of add, and of flush after the process
+}
+
+// limits translates the bounds for osproc, whose zero is no limit.
+func (l Log) limits(f func(osproc.Line)) osproc.Log {
+	return osproc.Log{
+		Func: f, MaxLine: l.MaxLine, Rate: max(0, cmp.Or(l.Rate, 500)), Burst: l.Burst, Tail: l.Tail,
+	}
+}
+
+// add logs a line. Those that are there before the number of their process, in
+// the first moment of its life, wait for the next one, or for flush.
+func (l *lineLog) add(line osproc.Line) {
+	pid := l.pid.Load()
+	if pid == 0 && len(l.early) < 100 {
+		l.early = append(l.early, line)
+		return
+	}
+	l.flush()
+	l.write(line, pid)
+}
+
+// flush logs the early lines. Call it when Done of the process is closed.
+func (l *lineLog) flush() {
+	for _, line := range l.early {
+		l.write(line, l.pid.Load())
+	}
+	l.early = nil
+}
+
+func (l *lineLog) write(line osproc.Line, pid int64) {
+	ctx := context.Background()
+	level, message, attrs := l.read(l.redact.line(line))
+	if !l.log.Enabled(ctx, level) && line.Dropped == 0 {
+		return
+	}
+	if line.Dropped > 0 {
+		l.log.LogAttrs(ctx, slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int("lines", line.Dropped))
+	}
+	r := slog.NewRecord(line.Time, level, message, 0)
+	r.AddAttrs(slog.Int64("pid", pid), slog.String("stream", line.Stream.String()))
+	if line.Cut > 0 {
+		r.AddAttrs(slog.Int("cut_bytes", line.Cut))
+	}
+	r.AddAttrs(attrs...)
+	if l.log.Enabled(ctx, level) {
+		_ = l.log.Handler().Handle(ctx, r) // as slog.Logger does with the error
+	}
+}
+
+// read takes a line apart.
+func (l *lineLog) read(text string) (slog.Level, string, []slog.Attr) {
+	var fields map[string]any
+	if l.parse != ParseAuto || !strings.HasPrefix(text, "{") || json.Unmarshal([]byte(text), &fields) != nil {
+		return slog.LevelInfo, text, nil
+	}
+	message, ok := take(fields, "msg", "message", "event").(string)
+	if !ok {
+		return slog.LevelInfo, text, nil // some object, not a record of a logger
+	}
+	level := levelOf(take(fields, "level", "levelname", "severity", "lvl"))
+	take(fields, "time", "ts", "timestamp") // the line has its own
+	if len(fields) == 0 {
+		return level, message, nil
+	}
+	group := make([]slog.Attr, 0, len(fields))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		group = append(group, slog.Any(name, fields[name]))
+	}
+	return level, message, []slog.Attr{slog.GroupAttrs("fields", group...)} // no name of theirs can pass for one of ours
+}
+
+// take removes the first key that is there and returns its value.
+func take(fields map[string]any, keys ...string) any {
+	for _, k := range keys {
+		if v, ok := fields[k]; ok {
+			delete(fields, k)
+			return v
+		}
+	}
+	return nil
+}
+
+// levelOf reads a level as the usual loggers write it: a word, or the numbers of
+// pino and bunyan.
+func levelOf(v any) slog.Level {
+	switch v := v.(type) {
+	case string:
+		switch strings.ToLower(v) {
+		case "trace", "debug":
+			return slog.LevelDebug
+		case "warn", "warning":
+			return slog.LevelWarn
+		case "error", "err", "fatal", "critical", "panic", "alert", "emergency":
+			return slog.LevelError
+		}
+	case float64:
+		return slog.Level(min(max((int(v)-30)/10*4, int(slog.LevelDebug)), int(slog.LevelError)))
+	}
+	return slog.LevelInfo
+}
+
+// redactor replaces secrets.
+type redactor struct {
+	words    []string
+	replacer *strings.Replacer
+}
+
+const redacted = "[redacted]"
+
+// newRedactor knows each secret as it is, as JSON writes it, and each line of one
+// that has several.
+func newRedactor(secrets []string) *redactor {
+	r := &redactor{}
+	for _, s := range secrets {
+		for _, part := range append(strings.Split(s, "\n"), s) {
+			quoted, _ := json.Marshal(part) // of a string it cannot fail
+			r.words = append(r.words, part, string(quoted[1:len(quoted)-1]))
+		}
+	}
+	r.words = slices.DeleteFunc(r.words, func(s string) bool { return s == "" })
+	slices.SortFunc(r.words, func(a, b string) int { // the longest one that fits is replaced
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
+	})
+	pairs := make([]string, 0, 2*len(r.words))
+	for _, w := range slices.Compact(r.words) {
+		pairs = append(pairs, w, redacted)
+	}
+	r.replacer = strings.NewReplacer(pairs...)
+	return r
+}
+
+func (r *redactor) text(s string) string {
+	if len(r.words) == 0 {
+		return s
+	}
+	return r.replacer.Replace(s)
+}
+
+// line returns the text of a line. The end of one that was too long may be the
+// beginning of a secret.
+func (r *redactor) line(l osproc.Line) string {
+	text := r.text(l.Text)
+	if l.Cut == 0 {
+		return text
+	}
+	for _, w := range r.words {
+		for n := len(w) - 1; n > 0; n-- {
+			if strings.HasSuffix(text, w[:n]) {
+				return text[:len(text)-n] + redacted
+			}
+		}
+	}
+	return text
+}
+
+// exit returns e with the secrets in its log replaced.
+func (r *redactor) exit(e osproc.Exit) osproc.Exit {
+	if len(r.words) == 0 {
+		return e
+	}
+	e.Tail = slices.Clone(e.Tail)
+	for i, l := range e.Tail {
+		e.Tail[i].Text = r.line(l)
+	}
+	return e
+}
