@@ -233,12 +233,12 @@ func TestOneshotLogs(t *testing.T) {
 			t.Errorf("got %v", r)
 		}
 		pid, _ := r["pid"].(float64)
-		found[fmt.Sprint(r["level"], r["stream"], r["msg"] == fmt.Sprint(pid), r["fields"])] = true
+		found[fmt.Sprintf("%v %v %v %v", r["level"], r["stream"], r["msg"] == fmt.Sprint(pid), r["fields"])] = true
 		if r["msg"] == "password is [redacted]" {
 			found["secret"] = true
 		}
 	}
-	for _, want := range []string{"INFOstdouttrue<nil>", "WARNstderrfalsemap[free:3 pid:evil]", "secret"} {
+	for _, want := range []string{"INFO stdout true <nil>", "WARN stderr false map[free:3 pid:evil]", "secret"} {
 		if !found[want] {
 			t.Errorf("no %s among %v", want, found)
 		}

@@ -19,6 +19,7 @@ type lineLog struct {
 	log    *slog.Logger // with pool, and slot or task
 	redact *redactor
 	parse  Parse
+	task   func() string // the id of the task that a line belongs to, "" for none; may be nil
 
 	pid   atomic.Int64  // set as soon as it is known; 0 before
 	early []osproc.Line // that came before that; of add, and of flush after the process
@@ -62,6 +63,11 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 	}
 	r := slog.NewRecord(line.Time, level, message, 0)
 	r.AddAttrs(slog.Int64("pid", pid), slog.String("stream", line.Stream.String()))
+	if l.task != nil {
+		if id := l.task(); id != "" {
+			r.AddAttrs(slog.String("task", id))
+		}
+	}
 	if line.Cut > 0 {
 		r.AddAttrs(slog.Int("cut_bytes", line.Cut))
 	}
@@ -118,7 +124,7 @@ func levelOf(v any) slog.Level {
 			return slog.LevelError
 		}
 	case float64:
-		return slog.Level(min(max((int(v)-30)/10*4, int(slog.LevelDebug)), int(slog.LevelError)))
+		return slog.Level(int(min(max(v, 20), 50))/10*4 - 12)
 	}
 	return slog.LevelInfo
 }
