@@ -37,12 +37,15 @@ type ExhaustedError struct {
 	Supervisor string // its id
 	Intensity  int
 	Period     time.Duration
-	Last       Exit // the exit that was one too many
+	Last       Exit // the exit that was one too many, or that wraps a *FatalError
 }
 
 // Error is one line.
 func (e *ExhaustedError) Error() string {
 	s := fmt.Sprintf("supervisor: %s gave up: more than %d restarts in %v; last %s", e.Supervisor, e.Intensity, e.Period, e.Last.ID)
+	if fatal(e.Last.Err) {
+		s = fmt.Sprintf("supervisor: %s gave up, as a restart would not help: %s", e.Supervisor, e.Last.ID)
+	}
 	if e.Last.Err == nil {
 		return s + " " + e.Last.Reason.String()
 	}
@@ -52,6 +55,33 @@ func (e *ExhaustedError) Error() string {
 // Unwrap is the error of the last exit: of a supervisor whose own child was
 // exhausted, that one's ExhaustedError.
 func (e *ExhaustedError) Unwrap() error { return e.Last.Err }
+
+// FatalError says that a child has failed for a reason that a restart does not
+// remove, such as a mistake in its configuration. See Fatal.
+type FatalError struct{ Err error }
+
+// Fatal wraps the error with which a child exits so that it is not restarted: its
+// supervisor gives up at once, as if the intensity had been exceeded, and by
+// Spec.OnExhausted is parked or fails upwards. That failure is one like any other
+// to the supervisor above. A child that would not be restarted anyway, because it
+// is temporary or an operator has asked for its end, is not affected.
+func Fatal(err error) error { return &FatalError{err} }
+
+// Error is the text of Err.
+func (e *FatalError) Error() string { return e.Err.Error() }
+
+// Unwrap is Err.
+func (e *FatalError) Unwrap() error { return e.Err }
+
+// fatal says that a restart of what failed with err would not help. What the
+// child of a child found fatal is none of it: that has had its consequence.
+func fatal(err error) bool {
+	if _, below := errors.AsType[*ExhaustedError](err); below {
+		return false
+	}
+	_, found := errors.AsType[*FatalError](err)
+	return found
+}
 
 // caught turns what recover returned in a deferred function into an error. It
 // must be called from that function, or else the stack is not the panic's; nil

@@ -189,7 +189,7 @@ func (m *machine) significantLeft() bool {
 func (m *machine) restart(p int, exit Exit) {
 	k := m.kids[p]
 	m.to(k, idle)
-	if !m.win.Add(m.now) {
+	if fatal(exit.Err) || !m.win.Add(m.now) {
 		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit})
 		return
 	}

@@ -224,6 +224,10 @@ func (g *golden) childEvent(t *testing.T, d *datadriven.TestData, verb, arg stri
 		return evExit{i, gen, failed}
 	case "exhausted":
 		return evExit{i, gen, Exit{Reason: Shutdown, Err: &ExhaustedError{Supervisor: id}}}
+	case "fatal":
+		return evExit{i, gen, Exit{Reason: Abnormal, Err: fmt.Errorf("start: %w", Fatal(errors.New("no such task")))}}
+	case "fatalbelow":
+		return evExit{i, gen, Exit{Reason: Shutdown, Err: &ExhaustedError{Supervisor: id, Last: Exit{Err: Fatal(errors.New("no such task"))}}}}
 	case "normal":
 		return evExit{i, gen, Exit{}}
 	case "shutdown":
@@ -278,6 +282,9 @@ func (g *golden) format(a action) string {
 	case actReady:
 		return "ready"
 	case actGiveUp:
+		if fatal(a.err.Last.Err) {
+			return "give up at once"
+		}
 		return "give up"
 	case actAdd:
 		g.nodes[a.i] = a.node

@@ -35,7 +35,45 @@ type Node struct {
 	Stack     string     `json:"stack,omitempty"` // of the panic in LastError; only from System.Inspect
 	PID       *int       `json:"pid,omitempty"`
 	Window    *Window    `json:"window,omitempty"`
-	Children  []*Node    `json:"children"`
+
+	// Of the worker process of a slot, and of those before it.
+	Task        string        `json:"task,omitempty"` // the id of the oldest that runs
+	TaskSince   *time.Time    `json:"task_since,omitempty"`
+	RSS         int64         `json:"rss_bytes,omitempty"`
+	CPU         float64       `json:"cpu_percent,omitempty"` // 100 is one CPU
+	TasksDone   *int64        `json:"tasks_done,omitempty"`
+	TasksFailed *int64        `json:"tasks_failed,omitempty"`
+	Generation  int64         `json:"generation,omitempty"` // how many processes there have been
+	Step        string        `json:"step,omitempty"`       // of its start, the last one that it told
+	LastExit    string        `json:"last_exit,omitempty"`  // in one line
+	Exits       []ProcessExit `json:"exits,omitempty"`      // the newest first; only from System.Inspect
+
+	Children []*Node `json:"children"`
+
+	// InDetail is for Child.Inspect: it may add what would be too much in a tree.
+	// It is set by System.Inspect.
+	InDetail bool `json:"-"`
+}
+
+// ProcessExit is how one process has ended.
+type ProcessExit struct {
+	Time   time.Time     `json:"time"`
+	PID    int           `json:"pid,omitempty"` // absent if it could not be started
+	Text   string        `json:"text"`          // such as "exit status 1 after 41ms"
+	Why    string        `json:"why,omitempty"` // as in process.LostError; absent if it was asked for
+	Error  string        `json:"error,omitempty"`
+	Code   int           `json:"code"` // -1 if a signal ended it
+	Signal string        `json:"signal,omitempty"`
+	Core   bool          `json:"core,omitempty"`  // there is a core dump
+	Swept  int           `json:"swept,omitempty"` // processes that it left behind, and that were killed
+	Task   string        `json:"task,omitempty"`  // that it ran
+	For    time.Duration `json:"task_ns,omitempty"`
+	Step   string        `json:"step,omitempty"`  // of its start, if it did not get ready
+	Wchan  string        `json:"wchan,omitempty"` // where in the kernel it hung
+	MaxRSS int64         `json:"max_rss_bytes,omitempty"`
+	User   time.Duration `json:"user_ns"`
+	System time.Duration `json:"system_ns"`
+	Log    []string      `json:"log,omitempty"` // its last lines
 }
 
 // Window is how close a supervisor is to giving up: Restarts within the last
@@ -82,7 +120,7 @@ func (n *node) snapshot(now time.Time, stacks bool) *Node {
 	word := n.word.Load()
 	state := state(word & 0xff)
 	o := n.offspring.Load()
-	s := &Node{ID: n.id, Kind: n.kind, State: state.String(), Children: make([]*Node, len(o.kids))}
+	s := &Node{ID: n.id, Kind: n.kind, State: state.String(), Children: make([]*Node, len(o.kids)), InDetail: stacks}
 	g := &gauges{restarts: max(int64(word>>8)-1, 0), failures: n.failures.Load(), abandoned: n.abandoned.Load()}
 	s.Restarts, s.Handled = &g.restarts, &g.handled
 	for _, l := range o.lost {
