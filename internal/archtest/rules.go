@@ -79,7 +79,7 @@ func packages() map[string]Package {
 
 		// What is around the runtime.
 		"config": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
+			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
@@ -142,7 +142,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
-		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/osproc"}},
+		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc"}},
 		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},

@@ -1,29 +1,38 @@
 package control
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-// ErrUnreachable says that no instance answered on the socket in time: exit
-// code 3.
-var ErrUnreachable = errors.New("no instance answers")
-
-// ErrNoBroker says that there is no broker inside the instance that answered.
-var ErrNoBroker = errors.New("the instance has no embedded broker")
-
-// ErrNotFound says that the instance that answered has no node with the id.
-var ErrNotFound = errors.New("no such node")
+// Errors of a Client.
+var (
+	// ErrUnreachable says that no instance answered in time: exit code 3.
+	ErrUnreachable = errors.New("no instance answers")
+	// ErrNoBroker says that there is no broker inside the instance that answered.
+	ErrNoBroker = errors.New("the instance has no embedded broker")
+	// ErrNotFound says that the instance that answered has no such node, pool or task.
+	ErrNotFound = errors.New("no such node")
+	// ErrNotOffered says that the instance that answered cannot do that.
+	ErrNotOffered = errors.New("the instance does not offer this")
+	// ErrBusy says that too many clients wait already; ask again without waiting.
+	ErrBusy = errors.New("too many clients wait for news")
+	// ErrDenied says that the token is missing or wrong. Such an error wraps
+	// ErrUnreachable, too.
+	ErrDenied = errors.New("the token is missing or wrong")
+)
 
 // clientTimeout bounds a whole request; the server gives up after two seconds.
 const clientTimeout = 5 * time.Second
@@ -35,10 +44,14 @@ const changeTimeout = time.Minute
 // maxAnswer is far above a tree of 100,000 nodes.
 const maxAnswer = 64 << 20
 
-// Client asks the instance that listens on Socket. It keeps nothing open
-// between calls and is safe for concurrent use.
+// Client asks the instance that listens on Socket, or on Address if that is set.
+// It keeps nothing open between calls and is safe for concurrent use.
 type Client struct {
 	Socket string
+
+	Address string         // host:port, or https://host:port
+	Token   string         // that the requests to Address bear
+	CAs     *x509.CertPool // of https; nil: those of the system
 }
 
 // Tree returns a snapshot of the supervision tree. It blocks for at most five
@@ -77,17 +90,6 @@ func (c Client) Tasks(ctx context.Context) ([]Task, error) {
 	return list, err
 }
 
-// Restart has the node with that id run anew and returns nil when it does. It
-// blocks for at most a minute; what it asked for goes on then. The error wraps
-// ErrUnreachable as that of Tree does, or ErrNotFound, or says why the node is
-// not up.
-func (c Client) Restart(ctx context.Context, id string) error {
-	return c.ask(ctx, http.MethodPost, "/v1/restart/"+escape(id), changeTimeout, new(struct{}))
-}
-
-// escape makes an id a part of a path; its slashes stay.
-func escape(id string) string { return (&url.URL{Path: id}).EscapedPath() }
-
 // Status returns the summary of the tree; blocking and errors are those of Tree.
 func (c Client) Status(ctx context.Context) (*Status, error) {
 	s := new(Status)
@@ -104,71 +106,109 @@ func (c Client) Broker(ctx context.Context, status any) error {
 }
 
 func (c Client) get(ctx context.Context, path string, into any) error {
-	return c.ask(ctx, http.MethodGet, path, clientTimeout, into)
+	return c.ask(ctx, clientTimeout, request{method: http.MethodGet, path: path}, into)
 }
 
-func (c Client) ask(ctx context.Context, method, path string, limit time.Duration, into any) error {
-	if err := checkPath(c.Socket); err != nil {
+// request is what is asked for; path has the query.
+type request struct {
+	method, path string
+	body         []byte
+}
+
+func (c Client) ask(ctx context.Context, limit time.Duration, q request, into any) error {
+	base, err := c.base()
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://magne-actors"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return fmt.Errorf("control: make request: %w", err)
 	}
+	if c.Address != "" && c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
 	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("control: socket %q: %w: %w", c.Socket, ErrUnreachable, err)
+		return fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("control: socket %q: %w: %w", c.Socket, ErrUnreachable, err)
+		return fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
 	}
-	return c.decode(resp, body, into)
-}
-
-func (c Client) decode(resp *http.Response, body []byte, into any) error {
 	if resp.StatusCode != http.StatusOK {
 		return c.refused(resp, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("control: socket %q: decode answer: %w", c.Socket, err)
+		return fmt.Errorf("control: %s: decode answer: %w", c, err)
 	}
 	return nil
+}
+
+// String says where the client asks, without the token.
+func (c Client) String() string {
+	if c.Address != "" {
+		return "address " + strconv.Quote(c.Address)
+	}
+	return "socket " + strconv.Quote(c.Socket)
+}
+
+// base is what the URLs begin with.
+func (c Client) base() (string, error) {
+	if c.Address == "" {
+		return "http://magne-actors", checkPath(c.Socket)
+	}
+	scheme, host, err := checkAddress(c.Address)
+	return scheme + "://" + host, err
+}
+
+// transport dials once, and a socket whatever the URL says.
+func (c Client) transport() *http.Transport {
+	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.CAs}}
+	if c.Address == "" {
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+		}
+	}
+	return t
 }
 
 // refused is the error that an answer other than 200 stands for.
 func (c Client) refused(resp *http.Response, body []byte) error {
 	var p problem
-	switch {
-	case resp.StatusCode == http.StatusTemporaryRedirect: // of an id with . or // in it
-		return fmt.Errorf("control: socket %q: %w", c.Socket, ErrNotFound)
-	case json.Unmarshal(body, &p) != nil || p.Error == "":
-		return fmt.Errorf("control: socket %q: unexpected answer %s", c.Socket, resp.Status)
-	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("control: socket %q: %w", c.Socket, notThere(p))
-	case resp.StatusCode == http.StatusConflict:
-		return fmt.Errorf("control: socket %q: %s", c.Socket, p.Error)
+	if resp.StatusCode == http.StatusTemporaryRedirect { // of an id with . or // in it
+		return fmt.Errorf("control: %s: %w", c, ErrNotFound)
 	}
-	return fmt.Errorf("control: socket %q: %w: %s", c.Socket, ErrUnreachable, p.Error)
+	if json.Unmarshal(body, &p) != nil || p.Error == "" {
+		return fmt.Errorf("control: %s: unexpected answer %s", c, resp.Status)
+	}
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		return fmt.Errorf("control: %s: %w", c, notThere(p))
+	case http.StatusConflict, http.StatusBadRequest:
+		return &refusal{p}
+	case http.StatusUnprocessableEntity:
+		return &InvalidError{p.Mistakes}
+	case http.StatusNotImplemented:
+		return fmt.Errorf("control: %s: %w: %s", c, ErrNotOffered, p.Error)
+	case http.StatusTooManyRequests:
+		return fmt.Errorf("control: %s: %w", c, ErrBusy)
+	case http.StatusUnauthorized:
+		return fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, ErrDenied)
+	}
+	return fmt.Errorf("control: %s: %w: %s", c, ErrUnreachable, p.Error)
 }
 
-// notThere is what a 404 of ours says.
+// refusal is the error of a request that was refused, or has failed.
+type refusal struct{ problem }
+
+func (r *refusal) Error() string { return r.problem.Error }
+
 func notThere(p problem) error {
 	if p.Error == ErrNoBroker.Error() {
 		return ErrNoBroker
 	}
 	return ErrNotFound
-}
-
-// transport dials the socket whatever the URL says, once.
-func (c Client) transport() *http.Transport {
-	return &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-		},
-	}
 }

@@ -10,13 +10,20 @@
 //
 // Access: the socket has mode 0600 from the moment it exists (on Linux without
 // a gap, whatever the umask), in a directory where other users cannot replace
-// it. There is no TCP listener and no other authentication: who may open the
-// socket may read everything, profiles included, and restart what runs.
+// it. Who may open the socket may read everything, profiles included, and change
+// what runs. ServeTCP gives the same to who bears a token, and does not start
+// without one.
 //
 // Blocking: an answer never waits for an actor. Source.Tree is called on a
 // goroutine of its own and reads atomics; when it does not return all the same,
 // the request gets 503 after two seconds, and there is never more than one such
-// goroutine.
+// goroutine. A request that changes something is answered when that is done,
+// after a minute at the latest; one that waits for events or for the log, when
+// there is something, when its time is over, or when the server ends. There are
+// at most 64 of those.
+//
+// Logs and Events are filled beside the work: putting in costs a microsecond, and
+// waits for a reader for no longer than the copy of a ring takes.
 //
 // Ownership of the path: a socket that a dead process left is removed. A socket
 // on which somebody answers is never touched; Serve returns an error that wraps

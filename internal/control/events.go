@@ -1,7 +1,8 @@
 package control
 
 import (
-	"sync"
+	"math"
+	"strings"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 )
@@ -19,34 +20,46 @@ const keep = 1024
 // Events remembers the last 1024 events. The zero value is empty and ready for
 // use, also by several goroutines; so is a nil one, which stays empty.
 type Events struct {
-	mu   sync.Mutex
-	last uint64      // the number of the newest
-	ring [keep]Event // event n is at n % keep
+	ring ring[Event]
 }
 
 // Add remembers an event; it is what supervisor.System.Observe may be given. It
 // never waits for a reader for longer than a copy of the ring takes.
 func (e *Events) Add(event supervisor.Event) {
 	event.Err = nil // its text is there, and it may hold anything alive
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.last++
-	e.ring[e.last%keep] = Event{e.last, event}
+	e.ring.put(func(seq uint64) Event { return Event{seq, event} }, 0, keep, math.MaxInt)
 }
 
 // After returns the events with higher numbers that are remembered, oldest first.
 func (e *Events) After(seq uint64) []Event {
-	list := []Event{}
 	if e == nil {
-		return list
+		return []Event{}
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if seq >= e.last { // as it may be of another instance, and very large
-		return list
+	return append([]Event{}, e.ring.after(seq)...)
+}
+
+// more returns a channel that is closed once there is a later event; of a nil
+// Events there is none.
+func (e *Events) more(seq uint64) <-chan struct{} {
+	if e == nil {
+		return nil
 	}
-	for n := max(seq, e.last-min(e.last, keep)) + 1; n <= e.last; n++ {
-		list = append(list, e.ring[n%keep])
+	return e.ring.more(seq)
+}
+
+// concerns reports whether a node is the one asked for or below it, as the ids
+// tell: below mail are router:mail, pool:mail and mail/3, and below pool:mail is
+// mail/3. Below root is everything.
+func concerns(id, node string) bool {
+	if node == "" || node == "root" || id == node {
+		return true
 	}
-	return list
+	pool, isPool := strings.CutPrefix(node, "pool:")
+	switch {
+	case strings.HasPrefix(id, pool+"/"):
+		return true
+	case isPool:
+		return false
+	}
+	return id == "router:"+node || id == "pool:"+node
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,7 +76,7 @@ func openAPI(t *testing.T) (doc document, compiler *jsonschema.Compiler) {
 func TestOpenAPIHasEveryRoute(t *testing.T) {
 	doc, _ := openAPI(t)
 	var want, got []string
-	for _, r := range routes(Source{}) {
+	for _, r := range routes(nil, Source{}) {
 		if !strings.HasPrefix(r.path, "/debug/") {
 			want = append(want, strings.ToLower(r.method)+" "+strings.ReplaceAll(r.path, "...}", "}"))
 		}
@@ -95,7 +99,7 @@ func TestOpenAPIHasEveryField(t *testing.T) {
 	doc, _ := openAPI(t)
 	for name, v := range map[string]any{
 		"Node": supervisor.Node{}, "Window": supervisor.Window{}, "Status": Status{}, "Unhealthy": Problem{},
-		"Event": Event{}, "Task": Task{}, "Problem": problem{},
+		"Event": Event{}, "Task": Task{}, "Problem": problem{}, "Entry": Entry{}, "Change": Change{}, "Canceled": canceled{}, "Well": well{},
 	} {
 		all, required := fields(reflect.TypeOf(v))
 		schema := doc.Components.Schemas[name]
@@ -134,14 +138,9 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 		ID: "mail/1", Kind: "worker", State: "backoff", Since: &now, Until: &now, BusySince: &now, Paused: new(true), PID: new(7),
 		Handled: new(int64(1)), Window: &supervisor.Window{Period: time.Second}, Stack: "main.go:1", Children: []*supervisor.Node{},
 	}
-	events := new(Events)
-	events.Add(supervisor.Event{Time: now, Type: supervisor.EventFailed, ID: "mail/1", Reason: "abnormal", Error: "boom"})
-	events.Add(supervisor.Event{Time: now, Type: supervisor.EventBackoff, ID: "mail/1", Delay: time.Second})
-	rich := newHandler(Source{
-		Tree: sampleTree, Inspect: func(string) *supervisor.Node { return full }, Events: events, Broker: func() any { return struct{}{} },
-		Tasks: func() []Task { return []Task{{Attempt: 1, Since: now}} }, Restart: func(context.Context, string) error { return nil },
-	})
-	poor := newHandler(Source{Tree: func() *supervisor.Node { return nil }})
+	rich := newHandler(t.Context(), richSource(full))
+	poor := newHandler(t.Context(), Source{Tree: func() *supervisor.Node { return nil }})
+	unfit := newHandler(t.Context(), unfitSource())
 	for _, tt := range []struct {
 		handler            http.Handler
 		method, path, name string // name is the path in the file
@@ -156,12 +155,49 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 		{rich, "get", "/v1/events", "/v1/events", "200"},
 		{poor, "get", "/v1/events", "/v1/events", "200"},
 		{poor, "get", "/v1/events?after=x", "/v1/events", "400"},
+		{rich, "get", "/v1/logs", "/v1/logs", "200"},
+		{rich, "get", "/v1/logs?level=loud", "/v1/logs", "400"},
+		{poor, "get", "/v1/logs", "/v1/logs", "501"},
 		{rich, "get", "/v1/tasks", "/v1/tasks", "200"},
 		{poor, "get", "/v1/tasks", "/v1/tasks", "200"},
-		{rich, "post", "/v1/restart/mail/1", "/v1/restart/{id}", "200"},
-		{poor, "post", "/v1/restart/mail/1", "/v1/restart/{id}", "409"},
 		{rich, "get", "/v1/broker", "/v1/broker", "200"},
 		{poor, "get", "/v1/broker", "/v1/broker", "404"},
+		{rich, "get", "/livez", "/livez", "200"},
+		{poor, "get", "/livez", "/livez", "503"},
+		{rich, "get", "/readyz", "/readyz", "200"},
+		{poor, "get", "/readyz", "/readyz", "503"},
+		{unfit, "get", "/readyz", "/readyz", "503"},
+		{poor, "get", "/metrics", "/metrics", "501"},
+		{rich, "post", "/v1/restart/mail/1", "/v1/restart/{id}", "200"},
+		{poor, "post", "/v1/restart/mail/1", "/v1/restart/{id}", "501"},
+		{unfit, "post", "/v1/restart/mail/1", "/v1/restart/{id}", "404"},
+		{rich, "post", "/v1/scale/mail?workers=2", "/v1/scale/{pool}", "200"},
+		{rich, "post", "/v1/scale/mail", "/v1/scale/{pool}", "400"},
+		{poor, "post", "/v1/scale/mail?workers=2", "/v1/scale/{pool}", "501"},
+		{unfit, "post", "/v1/scale/mail?workers=2", "/v1/scale/{pool}", "409"},
+		{rich, "post", "/v1/pause/mail", "/v1/pause/{pool}", "200"},
+		{poor, "post", "/v1/pause/mail", "/v1/pause/{pool}", "501"},
+		{rich, "post", "/v1/resume/mail", "/v1/resume/{pool}", "200"},
+		{poor, "post", "/v1/resume/mail", "/v1/resume/{pool}", "501"},
+		{rich, "post", "/v1/limit/mail?high=2", "/v1/limit/{pool}", "200"},
+		{rich, "post", "/v1/limit/mail?high=2&low=2", "/v1/limit/{pool}", "400"},
+		{poor, "post", "/v1/limit/mail?high=2", "/v1/limit/{pool}", "501"},
+		{rich, "post", "/v1/cancel?task=7", "/v1/cancel", "200"},
+		{rich, "post", "/v1/cancel", "/v1/cancel", "400"},
+		{poor, "post", "/v1/cancel?task=7", "/v1/cancel", "501"},
+		{rich, "post", "/v1/signal/mail/1?signal=TERM", "/v1/signal/{id}", "200"},
+		{rich, "post", "/v1/signal/mail/1?signal=WINK", "/v1/signal/{id}", "400"},
+		{poor, "post", "/v1/signal/mail/1?signal=TERM", "/v1/signal/{id}", "501"},
+		{rich, "post", "/v1/recycle/mail/1", "/v1/recycle/{id}", "200"},
+		{poor, "post", "/v1/recycle/mail/1", "/v1/recycle/{id}", "501"},
+		{rich, "post", "/v1/kill/mail/1", "/v1/kill/{id}", "200"},
+		{poor, "post", "/v1/kill/mail/1", "/v1/kill/{id}", "501"},
+		{rich, "post", "/v1/reload", "/v1/reload", "200"},
+		{poor, "post", "/v1/reload", "/v1/reload", "501"},
+		{unfit, "post", "/v1/reload", "/v1/reload", "409"},
+		{rich, "post", "/v1/diff", "/v1/diff", "200"},
+		{poor, "post", "/v1/diff", "/v1/diff", "501"},
+		{unfit, "post", "/v1/diff", "/v1/diff", "422"},
 	} {
 		w := httptest.NewRecorder()
 		tt.handler.ServeHTTP(w, httptest.NewRequest(strings.ToUpper(tt.method), tt.path, nil))
@@ -174,6 +210,44 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 			continue
 		}
 		holds(t, compiler, tt.name, tt.method, tt.code, w.Body.Bytes())
+	}
+}
+
+// richSource offers everything, and does it.
+func richSource(full *supervisor.Node) Source {
+	now := time.Now()
+	events, logs := new(Events), NewLogs(slog.NewTextHandler(io.Discard, nil))
+	events.Add(supervisor.Event{Time: now, Type: supervisor.EventFailed, ID: "mail/1", Kind: "worker", Reason: "abnormal", Error: "boom"})
+	events.Add(supervisor.Event{Time: now, Type: supervisor.EventBackoff, ID: "mail/1", Delay: time.Second})
+	slog.New(logs.Handler()).Warn("full", "pool", "mail", "high", 64, "paused", true)
+	named := func(context.Context, string) error { return nil }
+	changes := []Change{{Pool: "mail", Action: "scale", Keys: []string{"workers"}, Text: "workers 8 -> 16"}, {Action: "manual"}}
+	return Source{
+		Tree: sampleTree, Inspect: func(string) *supervisor.Node { return full }, Events: events, Logs: logs, Broker: func() any { return struct{}{} },
+		Tasks: func() []Task { return []Task{{Attempt: 1, Since: now}} }, Restart: named, Pause: named, Resume: named, Recycle: named,
+		Scale:  func(context.Context, string, int) error { return nil },
+		Limit:  func(context.Context, string, int, int) error { return nil },
+		Cancel: func(context.Context, string) (int, error) { return 1, nil },
+		Signal: func(string, syscall.Signal) error { return nil },
+		Kill:   func(string) error { return nil },
+		Reload: func(context.Context) ([]Change, error) { return changes, nil },
+		Diff:   func(context.Context, []byte) ([]Change, error) { return changes, nil },
+	}
+}
+
+// unfitSource offers some things, and cannot do them.
+func unfitSource() Source {
+	return Source{
+		Tree:    sampleTree,
+		Ready:   func(context.Context) error { return errors.New("router:mail does not consume") },
+		Restart: func(context.Context, string) error { return supervisor.ErrNotFound },
+		Scale:   func(context.Context, string, int) error { return errors.New("it is not running") },
+		Reload: func(context.Context) ([]Change, error) {
+			return []Change{{Pool: "mail", Action: "add"}}, errors.New("half of it")
+		},
+		Diff: func(context.Context, []byte) ([]Change, error) {
+			return nil, &InvalidError{[]string{"magne.yaml:1:1: no"}}
+		},
 	}
 }
 

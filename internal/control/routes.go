@@ -1,14 +1,10 @@
 package control
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"strconv"
-	"time"
+	"slices"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 )
@@ -20,23 +16,28 @@ type route struct {
 	handler      http.HandlerFunc
 }
 
-func routes(src Source) []route {
-	h := newHandlers(src)
-	return []route{
+// routes are all that there is; what waits for something answers when closing is
+// closed.
+func routes(closing <-chan struct{}, src Source) []route {
+	h := newHandlers(closing, src)
+	return slices.Concat([]route{
 		{"GET", "/v1/tree", h.tree},
 		{"GET", "/v1/status", h.status},
 		{"GET", "/v1/nodes/{id...}", h.node},
 		{"GET", "/v1/events", h.events},
+		{"GET", "/v1/logs", h.logs},
 		{"GET", "/v1/tasks", h.tasks},
-		{"POST", "/v1/restart/{id...}", h.restart},
 		{"GET", "/v1/broker", h.broker},
+		{"GET", "/livez", h.live},
+		{"GET", "/readyz", h.ready},
+		{"GET", "/metrics", h.metrics},
 		// Not pprof.Cmdline: a command line may hold a URL with a password.
 		{"GET", "/debug/pprof/", slow(pprof.Index)},
 		{"GET", "/debug/pprof/profile", slow(pprof.Profile)},
 		{"GET", "/debug/pprof/trace", slow(pprof.Trace)},
 		{"GET", "/debug/pprof/symbol", slow(pprof.Symbol)},
 		{"POST", "/debug/pprof/symbol", slow(pprof.Symbol)}, // how the pprof tool asks for many
-	}
+	}, src.changes())
 }
 
 // handlers are the answers; each kind of snapshot has its own turns.
@@ -46,11 +47,13 @@ type handlers struct {
 	taskLists *snapshots[[]Task]
 	brokers   *snapshots[any]
 	inspected chan struct{} // the turn of node
+	waiting   chan struct{} // a token for each request that waits
+	closing   <-chan struct{}
 }
 
-func newHandlers(src Source) *handlers {
+func newHandlers(closing <-chan struct{}, src Source) *handlers {
 	return &handlers{
-		src: src, inspected: make(chan struct{}, 1),
+		src: src, closing: closing, inspected: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting),
 		trees: newSnapshots(func() (*supervisor.Node, error) {
 			if n := src.Tree(); n != nil {
 				return n, nil
@@ -115,41 +118,4 @@ func findNode(n *supervisor.Node, id string) *supervisor.Node {
 		}
 	}
 	return nil
-}
-
-func (h *handlers) events(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
-	after, err := uint64(0), error(nil)
-	if given := r.FormValue("after"); given != "" {
-		after, err = strconv.ParseUint(given, 10, 64)
-	}
-	if err != nil {
-		write(w, http.StatusBadRequest, problem{Error: "after is the number of an event"})
-		return
-	}
-	write(w, http.StatusOK, h.src.Events.After(after))
-}
-
-var errNoRestart = errors.New("nothing can be restarted here")
-
-// restart answers when the node is up, has failed at it, or takes too long.
-func (h *handlers) restart(w http.ResponseWriter, r *http.Request) {
-	const limit = changeTimeout - time.Second
-	deadlines := http.NewResponseController(w)
-	_ = deadlines.SetWriteDeadline(time.Now().Add(limit + answerTimeout))
-	_ = deadlines.SetReadDeadline(time.Time{}) // that of the request, which would end its context
-	ctx, cancel := context.WithTimeoutCause(r.Context(), limit, fmt.Errorf("it takes longer than %v and goes on", limit))
-	defer cancel()
-	err := errNoRestart
-	if h.src.Restart != nil {
-		err = h.src.Restart(ctx, r.PathValue("id"))
-	}
-	switch {
-	case err == nil:
-		write(w, http.StatusOK, struct{}{})
-	case errors.Is(err, supervisor.ErrNotFound):
-		write(w, http.StatusNotFound, problem{Error: ErrNotFound.Error()})
-	default:
-		write(w, http.StatusConflict, problem{Error: err.Error()})
-	}
 }

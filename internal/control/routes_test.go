@@ -118,8 +118,8 @@ func TestRestart(t *testing.T) {
 		t.Errorf("got %v, want boom", err)
 	}
 	none := Client{Socket: start(t, Source{Tree: sampleTree})}
-	if err := none.Restart(t.Context(), "mail/1"); err == nil || !strings.Contains(err.Error(), errNoRestart.Error()) {
-		t.Errorf("got %v, want %v", err, errNoRestart)
+	if err := none.Restart(t.Context(), "mail/1"); !errors.Is(err, ErrNotOffered) {
+		t.Errorf("got %v, want ErrNotOffered", err)
 	}
 }
 

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
-
-	"github.com/magne-actors/magne-actors/supervisor"
 )
 
 const (
@@ -19,30 +18,6 @@ const (
 	closeTimeout    = time.Second      // for requests that are being answered when Serve is told to end
 	maxHeader       = 16 << 10
 )
-
-// Source is what the server shows.
-type Source struct {
-	Version string
-	// Tree takes a snapshot of the supervision tree. It is called on a goroutine
-	// of the server, once at a time, and should read atomics only. Nil means
-	// that there is no tree yet.
-	Tree func() *supervisor.Node
-	// Inspect is the part of the tree below the node with that id, with what Tree
-	// leaves out, or nil if there is none; it is called as Tree is. Nil means that
-	// Tree says it all.
-	Inspect func(id string) *supervisor.Node
-	// Tasks are the tasks that run; it is called as Tree is. Nil means that there
-	// are none.
-	Tasks func() []Task
-	// Events is what happened to the tree. Nil means that nobody keeps it.
-	Events *Events
-	// Restart has a node run anew, and blocks until it does; it may be called
-	// several times at once. Nil means that nothing can be restarted.
-	Restart func(ctx context.Context, id string) error
-	// Broker takes a snapshot of the broker in this process, which JSON can
-	// carry; it is called as Tree is. Nil means that there is none.
-	Broker func() any
-}
 
 // Serve answers on the unix socket at path until ctx ends, and then returns nil;
 // requests that are being answered get one more second. It returns an error at
@@ -61,8 +36,17 @@ func Serve(ctx context.Context, path string, src Source, log *slog.Logger) error
 
 func serve(ctx context.Context, sock *socket, src Source, log *slog.Logger) error {
 	defer sock.remove()
+	log.Info("control socket open", "socket", sock.path)
+	if err := answerOn(ctx, sock, newHandler(ctx, src), log); err != nil {
+		return fmt.Errorf("control: serve %q: %w", sock.path, err)
+	}
+	return nil
+}
+
+// answerOn answers on l until ctx ends, and returns nil then.
+func answerOn(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           newHandler(src),
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       answerTimeout,
 		IdleTimeout:       time.Minute,
@@ -76,15 +60,14 @@ func serve(ctx context.Context, sock *socket, src Source, log *slog.Logger) erro
 		defer close(closed)
 		shut(context.WithoutCancel(ctx), srv)
 	})
-	log.Info("control socket open", "socket", sock.path)
-	err := srv.Serve(sock)
+	err := srv.Serve(l)
 	if !stop() {
 		<-closed
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return fmt.Errorf("control: serve %q: %w", sock.path, err)
+	return err
 }
 
 // shut lets running requests end, but not for long: a profile is no reason to
@@ -97,9 +80,11 @@ func shut(ctx context.Context, srv *http.Server) {
 	}
 }
 
-func newHandler(src Source) http.Handler {
+// newHandler answers all routes; those that wait for something answer when ctx
+// ends.
+func newHandler(ctx context.Context, src Source) http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range routes(src) {
+	for _, r := range routes(ctx.Done(), src) {
 		mux.Handle(r.method+" "+r.path, r.handler)
 	}
 	return mux
@@ -143,6 +128,10 @@ func write(w http.ResponseWriter, code int, body any) {
 // problem is the body of an answer that is not 200.
 type problem struct {
 	Error string `json:"error"`
+	// Of a reload and a diff: what is wrong with the file, and what was changed all
+	// the same.
+	Mistakes []string `json:"mistakes,omitempty"`
+	Changes  []Change `json:"changes,omitempty"`
 }
 
 // snapshots takes one snapshot at a time, so that a Source that hangs costs
