@@ -87,12 +87,11 @@ func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 		return fmt.Errorf("pool %q: %w (see its oneshot.command)", s.o.Pool, err)
 	}
 	s.running.Add(1)
-	job.lines.pid.Store(int64(p.PID()))
+	job.lines.started(p.PID())
 	pipes := job.feed(p)
 	why := s.await(ctx, p)
 	exit := s.redact.exit(p.Exit())
 	result := pipes.close()
-	job.lines.flush()
 	err = verdict(exit, why)
 	s.note(m, exit, why, err)
 	if len(result) > 0 {

@@ -54,7 +54,7 @@ func (s *Oneshot) newJob(m *task.Message, deadline time.Time) *job {
 	text, _ := json.Marshal(a) // of strings and numbers it cannot fail
 	j := &job{
 		spec: s.o.Spec, about: append(text, '\n'),
-		lines: &lineLog{log: s.log.With("task", m.Name, "task_id", m.ID), redact: s.redact, parse: s.o.Log.Parse},
+		lines: newLineLog(s.log.With("task", m.Name, "task_id", m.ID), s.redact, s.o.Log.Parse),
 	}
 	if len(m.Args)+len(m.Kwargs) > 0 {
 		j.body = wire.AppendArgs(nil, m.Args, m.Kwargs)

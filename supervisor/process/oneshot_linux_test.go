@@ -314,16 +314,13 @@ func TestOneshotCancel(t *testing.T) {
 		{"done", "trap 'exit 0' TERM; echo up; sleep 600 & wait", func(err error) bool { return err == nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// A second line, so that the first one has its pid and is logged.
-			s, log := oneshot(t, "echo first; "+tt.script)
+			s, log := oneshot(t, tt.script)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go func() {
 				defer cancel(cause)
-				for range 2 {
-					select {
-					case <-log.lines:
-					case <-time.After(oneshotPatience):
-					}
+				select {
+				case <-log.lines:
+				case <-time.After(oneshotPatience):
 				}
 			}()
 			if err := s.Run(ctx, &task.Message{Name: "x", Attempt: 1}); !tt.check(err) {
@@ -382,7 +379,7 @@ func TestOneshotMany(t *testing.T) {
 }
 
 func TestOneshotInspectRunning(t *testing.T) {
-	s, log := oneshot(t, "echo one; echo up; exec sleep 600")
+	s, log := oneshot(t, "echo up; exec sleep 600")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, &task.Message{Name: "x", Attempt: 1}) }()
@@ -421,4 +418,3 @@ func BenchmarkOneshot(b *testing.B) {
 		}
 	}
 }
-

@@ -9,20 +9,33 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/magne-actors/magne-actors/internal/osproc"
 )
 
 // lineLog writes what one process prints to a logger. Its add is an
-// osproc.Log.Func: called for one line at a time, on a goroutine of osproc.
+// osproc.Log.Func: called for one line at a time, on a goroutine of osproc. Make
+// it with newLineLog, and call started when the process is.
 type lineLog struct {
 	log    *slog.Logger // with pool, and slot or task
 	redact *redactor
 	parse  Parse
 	task   func() string // the id of the task that a line belongs to, "" for none; may be nil
 
-	pid   atomic.Int64  // set as soon as it is known; 0 before
-	early []osproc.Line // that came before that; of add, and of flush after the process
+	pid   atomic.Int64
+	known chan struct{} // closed when pid is set
+	sure  bool          // there is no need to wait for known; of add
+}
+
+func newLineLog(log *slog.Logger, redact *redactor, parse Parse) *lineLog {
+	return &lineLog{log: log, redact: redact, parse: parse, known: make(chan struct{})}
+}
+
+// started tells the number of the process. Call it once.
+func (l *lineLog) started(pid int) {
+	l.pid.Store(int64(pid))
+	close(l.known)
 }
 
 // limits translates the bounds for osproc, whose zero is no limit.
@@ -32,24 +45,19 @@ func (l Log) limits(f func(osproc.Line)) osproc.Log {
 	}
 }
 
-// add logs a line. Those that are there before the number of their process, in
-// the first moment of its life, wait for the next one, or for flush.
+// add logs a line. A process can be quicker than the Start that tells its number,
+// which the first line waits for; for a Start that fails it never comes.
 func (l *lineLog) add(line osproc.Line) {
-	pid := l.pid.Load()
-	if pid == 0 && len(l.early) < 100 {
-		l.early = append(l.early, line)
-		return
+	if !l.sure {
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-l.known:
+		case <-timer.C:
+		}
+		timer.Stop()
+		l.sure = true
 	}
-	l.flush()
-	l.write(line, pid)
-}
-
-// flush logs the early lines. Call it when Done of the process is closed.
-func (l *lineLog) flush() {
-	for _, line := range l.early {
-		l.write(line, l.pid.Load())
-	}
-	l.early = nil
+	l.write(line, l.pid.Load())
 }
 
 func (l *lineLog) write(line osproc.Line, pid int64) {
