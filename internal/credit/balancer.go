@@ -1,7 +1,7 @@
 package credit
 
-// Balancer picks the least loaded of a fixed set of workers that run up to a
-// given number of tasks each. Workers of equal depth take turns. It belongs to
+// Balancer picks the least loaded of some workers that run up to a given number
+// of tasks each. Workers of equal depth take turns. It belongs to
 // one goroutine.
 //
 // Workers stand in one queue per depth, so that picking and releasing move a
@@ -29,6 +29,13 @@ func NewBalancer(n, slots int) *Balancer {
 		b.depths[d] = ring{-1, -1}
 	}
 	return b
+}
+
+// Grow has at least n workers; new ones are down.
+func (b *Balancer) Grow(n int) {
+	for len(b.workers) < n {
+		b.workers = append(b.workers, seat{})
+	}
 }
 
 // Acquire takes a slot of a least loaded worker; ok is false when every worker

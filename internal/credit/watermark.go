@@ -14,7 +14,7 @@ import "sync/atomic"
 // depth at low and was preempted could end a later pause at high, and the depth
 // exceeded high by one (found by the race test; docs/adr/0008).
 type Watermark struct {
-	high, low int64
+	high, low atomic.Int64
 	state     atomic.Int64 // depth<<1 | paused
 	peak      atomic.Int64
 	pauses    atomic.Int64
@@ -25,7 +25,49 @@ const pausedBit = 1
 
 // NewWatermark returns a Watermark for 0 <= low < high.
 func NewWatermark(high, low int) *Watermark {
-	return &Watermark{high: int64(high), low: int64(low), wake: make(chan struct{}, 1)}
+	w := &Watermark{wake: make(chan struct{}, 1)}
+	w.high.Store(int64(high))
+	w.low.Store(int64(low))
+	return w
+}
+
+// Set changes the limits, for 0 <= low < high. A depth above a new High is not
+// undone: the intake pauses until it is down to the new Low. An Add or Done that
+// is under way may still go by the old limits.
+func (w *Watermark) Set(high, low int) {
+	w.high.Store(int64(high))
+	w.low.Store(int64(low))
+	for {
+		old := w.state.Load()
+		depth, bit := old>>1, old&pausedBit
+		switch {
+		case depth >= int64(high):
+			bit = pausedBit
+		case depth <= int64(low):
+			bit = 0
+		}
+		if w.step(old, depth, bit) {
+			return
+		}
+	}
+}
+
+// step goes from one state to another unless somebody was quicker, and does what
+// a change of the paused bit brings about.
+func (w *Watermark) step(old, depth, bit int64) bool {
+	if !w.state.CompareAndSwap(old, depth<<1|bit) {
+		return false
+	}
+	switch was := old & pausedBit; {
+	case bit > was:
+		w.pauses.Add(1)
+	case bit < was:
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+	return true
 }
 
 // Add counts one delivery and reports whether that paused the intake. Only one
@@ -34,17 +76,14 @@ func (w *Watermark) Add() (paused bool) {
 	for {
 		old := w.state.Load()
 		depth, bit := old>>1+1, old&pausedBit
-		if depth >= w.high {
+		if depth >= w.high.Load() {
 			bit = pausedBit
 		}
-		if !w.state.CompareAndSwap(old, depth<<1|bit) {
+		if !w.step(old, depth, bit) {
 			continue
 		}
 		if depth > w.peak.Load() {
 			w.peak.Store(depth)
-		}
-		if bit > old&pausedBit {
-			w.pauses.Add(1)
 		}
 		return bit != 0
 	}
@@ -55,19 +94,12 @@ func (w *Watermark) Done(n int) {
 	for {
 		old := w.state.Load()
 		depth, bit := old>>1-int64(n), old&pausedBit
-		if depth <= w.low {
+		if depth <= w.low.Load() {
 			bit = 0
 		}
-		if !w.state.CompareAndSwap(old, depth<<1|bit) {
-			continue
+		if w.step(old, depth, bit) {
+			return
 		}
-		if bit < old&pausedBit {
-			select {
-			case w.wake <- struct{}{}:
-			default:
-			}
-		}
-		return
 	}
 }
 
@@ -99,7 +131,7 @@ func (w *Watermark) Paused() bool { return w.state.Load()&pausedBit != 0 }
 func (w *Watermark) Pauses() int64 { return w.pauses.Load() }
 
 // High is the depth at which the intake pauses.
-func (w *Watermark) High() int64 { return w.high }
+func (w *Watermark) High() int64 { return w.high.Load() }
 
 // Low is the depth at which it resumes.
-func (w *Watermark) Low() int64 { return w.low }
+func (w *Watermark) Low() int64 { return w.low.Load() }
