@@ -28,6 +28,14 @@ const (
 	EnvCookie = "MAGNE_COOKIE" // random; its absence tells a worker that it was run by hand
 )
 
+// Headers of a task that the supervisor adds to those of the message, or sets in
+// their place.
+const (
+	HeaderID          = "magne-id"          // the publisher's id of the message; absent if it gave none
+	HeaderQueue       = "magne-queue"       // where the message came from
+	HeaderRedelivered = "magne-redelivered" // "true" if the broker has handed it out before, else absent
+)
+
 // Type is the t of a frame. A type that is not listed here is valid: a later
 // version of the protocol may have it.
 type Type string

@@ -59,7 +59,7 @@ func (s *Oneshot) newJob(m *task.Message, deadline time.Time) *job {
 	if len(m.Args)+len(m.Kwargs) > 0 {
 		j.body = wire.AppendArgs(nil, m.Args, m.Kwargs)
 	}
-	j.spec.Env = slices.Concat(s.o.Spec.Env, a.environment())
+	j.spec.Env = append(slices.DeleteFunc(slices.Clone(s.o.Spec.Env), ofTask), a.environment()...)
 	j.spec.Log = s.o.Log.limits(j.lines.add)
 	return j
 }
@@ -81,6 +81,17 @@ func (a *about) environment() []string {
 		add("MAGNE_DEADLINE_MS", strconv.FormatInt(a.DeadlineMS, 10))
 	}
 	return env
+}
+
+// ofTask says that a variable is one that environment may set: programs differ in
+// which of two with the same name they see.
+func ofTask(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	switch name {
+	case "MAGNE_TASK", "MAGNE_TASK_ID", "MAGNE_ATTEMPT", "MAGNE_QUEUE", "MAGNE_POOL", "MAGNE_DEADLINE_MS":
+		return true
+	}
+	return strings.HasPrefix(name, "MAGNE_HDR_")
 }
 
 // headersEnv makes variables of headers, in the order of their names: of two that
