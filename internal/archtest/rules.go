@@ -93,9 +93,11 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/management", "internal/metrics", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
-		"internal/metrics": {Imports: []string{"actors", "supervisor"}},
+		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
+		"internal/health":   {Imports: []string{"actors", "supervisor"}},
+		"internal/sdnotify": {},
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
 		}},
@@ -141,6 +143,8 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/mattn/go-isatty", Packages: []string{"cmd/magne-actors", "bench"}},
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
+		{Path: "github.com/prometheus/client_golang", Packages: []string{"internal/metrics"}, Tests: true},
+		{Path: "github.com/coreos/go-systemd/v22", Packages: []string{"internal/sdnotify"}, Tests: true},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
 		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc"}},
 		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
