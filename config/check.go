@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,23 +9,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/actors"
-	"github.com/magne-actors/magne-actors/task/codec"
 )
-
-// maxConcurrent bounds workers * slots of a pool.
-const maxConcurrent = 1_000_000
-
-// withDefaults fills in the defaults that depend on other values.
-func (p Pool) withDefaults() Pool {
-	if p.Queue == "" {
-		p.Queue = p.Name
-		if p.Codec == (codec.Magne{}).Name() {
-			p.Queue = codec.MagneQueueName(p.Name)
-		}
-	}
-	p.Watermarks.High = cmp.Or(p.Watermarks.High, min(p.Workers*p.Slots, maxConcurrent))
-	return p
-}
 
 // check looks at values that are right by themselves and wrong together.
 func (f *File) check() {
@@ -36,6 +19,7 @@ func (f *File) check() {
 		f.checkEmbedded()
 		return
 	}
+	f.checkControl()
 	if f.read.set("broker.url") {
 		f.checkBrokerURL()
 	}
@@ -93,6 +77,8 @@ func (f *File) checkPool(p *Pool) {
 	case "root", "broker", "pools", "control":
 		f.read.complain(at, "the tree has a node of that name already: choose another")
 	}
+	f.checkModes(p)
+	f.checkProcesses(p)
 	f.checkSlots(p, at)
 	f.checkWatermarks(p, at+".watermarks")
 	f.checkBackoff(at+".retry", p.Retry.Backoff)
@@ -105,7 +91,7 @@ func (f *File) checkPool(p *Pool) {
 }
 
 func (f *File) checkSlots(p *Pool, at string) {
-	if !f.read.usable(at+".mode", at+".slots", at+".workers") {
+	if !f.read.usable(at+".mode", at+".slots", at+".workers", at+".pipeline", at+".concurrency") || f.read.badBelow(at+".size") {
 		return
 	}
 	switch {
@@ -115,7 +101,11 @@ func (f *File) checkSlots(p *Pool, at string) {
 	case p.Mode == "thread" && p.Workers > actors.MaxThreads:
 		f.read.complain(at+".workers", "%d workers with mode thread: at most %d, since Go ends a program that has 10,000 threads; mode coroutine has no such limit",
 			p.Workers, actors.MaxThreads)
-	case p.Workers*p.Slots > maxConcurrent:
+	case p.Mode == modeProcess && p.Capacity() > maxConcurrent:
+		f.read.complain(at+".pipeline", "%d processes that hold %d tasks are more than %d tasks at once: lower one of them", p.MaxWorkers(), p.Pipeline, maxConcurrent)
+	case p.HasProcesses() && p.processes() > maxProcesses:
+		f.read.complain(f.read.later(at+".workers", at+".slots"), "%d processes at once: at most %d", p.processes(), maxProcesses)
+	case p.Capacity() > maxConcurrent:
 		f.read.complain(f.read.later(at+".workers", at+".slots"), "%d workers with %d slots are more than %d tasks at once: lower one of them",
 			p.Workers, p.Slots, maxConcurrent)
 	}
@@ -127,7 +117,8 @@ func (f *File) checkWatermarks(p *Pool, at string) {
 		w.Low = min((w.High+1)/2, max(w.High-1, 0))
 		return
 	}
-	if !f.read.usable(at+".low", at+".high", poolPath(p.Name)+".workers", poolPath(p.Name)+".slots") || w.Low < w.High {
+	of := poolPath(p.Name)
+	if !f.read.usable(at+".low", at+".high", of+".workers", of+".slots", of+".pipeline", of+".concurrency") || f.read.badBelow(of+".size") || w.Low < w.High {
 		return
 	}
 	relation, rule := "above", ""
@@ -135,7 +126,7 @@ func (f *File) checkWatermarks(p *Pool, at string) {
 		relation = "equal to"
 	}
 	if !f.read.set(at + ".high") {
-		rule = ", which is workers * slots by default"
+		rule = ", which is " + p.capacityName() + " by default"
 	}
 	remedy := fmt.Sprintf("set it to %d or less", w.High-1)
 	if w.High == 1 {
@@ -143,6 +134,29 @@ func (f *File) checkWatermarks(p *Pool, at string) {
 	}
 	f.read.complain(at+".low", "%d is %s high (%d%s): a pool that has stopped at high goes on at low, so low must be smaller; %s",
 		w.Low, relation, w.High, rule, remedy)
+}
+
+// capacityName is how Capacity is computed.
+func (p *Pool) capacityName() string {
+	switch {
+	case p.Size != nil:
+		return "size.max * pipeline"
+	case p.Mode == modeProcess:
+		return "workers * pipeline"
+	default:
+		return "workers * slots"
+	}
+}
+
+// maxProcesses bounds those of a pool: each has some descriptors and a cgroup.
+const maxProcesses = 10_000
+
+// processes is how many OS processes the pool may have at once.
+func (p *Pool) processes() int {
+	if p.Mode == modeOneshot {
+		return p.Capacity()
+	}
+	return p.MaxWorkers()
 }
 
 func (f *File) checkTask(at string, t Task) {

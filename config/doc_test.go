@@ -75,8 +75,15 @@ func reference() []byte {
 			if k.word != "" {
 				fmt.Fprintf(&b, "Name: %s.\n\n", k.wordDoc)
 			}
+			if k.modes != nil {
+				fmt.Fprintf(&b, "For %s only.\n\n", k.modeNames())
+			}
 		default:
-			fmt.Fprintf(&b, "**`%s`** · %s\n\n%s%s\n\n", k.path, facts(&k), k.doc, laterWords(&k))
+			doc := k.doc + laterWords(&k)
+			if k.modes != nil {
+				doc += " For " + k.modeNames() + " only."
+			}
+			fmt.Fprintf(&b, "**`%s`** · %s\n\n%s\n\n", k.path, facts(&k), doc)
 		}
 	}
 	b.WriteString("## Not in this version\n\nA file that has one of these is refused, and told why.\n\n")
@@ -86,8 +93,11 @@ func reference() []byte {
 
 // facts is "duration · default 30s · 0s to 24h".
 func facts(k *key) string {
-	kinds := map[kind]string{text: "text", secret: "secret", whole: "whole number", number: "number", duration: "duration", size: "size"}
+	kinds := map[kind]string{text: "text", secret: "secret", whole: "whole number", number: "number", duration: "duration", size: "size", list: "list", percent: "share", rate: "rate"}
 	list := []string{kinds[k.kind]}
+	for _, word := range sortedNames(k.words) {
+		list[0] += " or `" + word + "`"
+	}
 	switch {
 	case k.required:
 		list = append(list, "required")

@@ -49,7 +49,7 @@ func (f *File) checkListen(at string) {
 		r.complain(at, "the port %s is not possible: it must be from 1 to 65535, so that `magne-actors publish` can find it", port)
 		return
 	}
-	if !e.beyond() || len(e.Users) > 0 || r.badBelow("broker.embedded.users") {
+	if !beyond(e.Listen) || len(e.Users) > 0 || r.badBelow("broker.embedded.users") {
 		return
 	}
 	r.complain(at, "%s can be reached from other machines, and there are no users: make a hash with `magne-actors broker hash-password` "+
@@ -67,17 +67,6 @@ func (f *File) checkUsers(at string) {
 			f.read.complain(user, "not the hash of a password: %v; `magne-actors broker hash-password` makes one, single quotes keep it whole", err)
 		}
 	}
-}
-
-// beyond reports whether other machines may reach the listener. A name other than
-// localhost counts as one that they can.
-func (e *Embedded) beyond() bool {
-	host, _, _ := net.SplitHostPort(e.Listen)
-	if host == "localhost" {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err != nil || !ip.IsLoopback()
 }
 
 // unusableDir says why nothing could be kept in dir; "" when it can. It makes
@@ -114,7 +103,7 @@ func (f *File) checkManagement() {
 // lintEmbedded warns of passwords that can be read on their way.
 func (f *File) lintEmbedded() {
 	e := &f.Broker.Embedded
-	if f.Broker.IsEmbedded() && e.beyond() && e.TLS == (Certificate{}) {
+	if f.Broker.IsEmbedded() && beyond(e.Listen) && e.TLS == (Certificate{}) {
 		f.read.warn("broker.embedded.listen", "%s can be reached from other machines, and without broker.embedded.tls passwords and messages cross the network in the clear", e.Listen)
 	}
 }

@@ -32,11 +32,11 @@ func (r *reader) overrides(all []leaf) map[string]any {
 			continue
 		}
 		l := byVariable[name][0]
-		r.places[l.path.String()] = place{source: name}
+		r.places[l.path.String()], r.places[l.home.String()] = place{source: name}, place{source: name}
 		s := scalar{text: text, hidden: l.node.kind == secret}
 		r.hidden[l.path.String()] = s.hidden
 		if v, ok := r.parsed(l.node, l.path, s); ok {
-			values[l.path.setting()] = v
+			values[l.home.setting()] = v
 		}
 	}
 	r.strays(known)
@@ -72,8 +72,8 @@ func (r *reader) ours(name string) bool {
 }
 
 // warnOpen notes when a secret's file can be read by every user.
-func (r *reader) warnOpen(file string, p path) {
+func (r *reader) warnOpen(file, at string) {
 	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		r.warn(p.String(), "every user of this machine may read the file %q: chmod o-r it", file)
+		r.warn(at, "every user of this machine may read the file %q: chmod o-r it", file)
 	}
 }

@@ -31,6 +31,7 @@ type exampleAt struct {
 	base   int // depth at which the lines began to be commented out
 	active bool
 	name   string // the sample name that we are below
+	extra  bool   // it is a further one: only what is said to be for it is shown
 }
 
 func (at exampleAt) below() exampleAt { at.depth++; return at }
@@ -54,7 +55,7 @@ func (w *exampleWriter) line(at exampleAt, text string) {
 
 func (w *exampleWriter) nodes(n *node, at exampleAt) {
 	for _, c := range n.nodes {
-		if c.absent != "" || c.only != "" && c.only != at.name {
+		if c.absent != "" || !c.shownFor(at) {
 			continue
 		}
 		if at.depth == 0 {
@@ -62,6 +63,12 @@ func (w *exampleWriter) nodes(n *node, at exampleAt) {
 		}
 		w.node(c, at)
 	}
+}
+
+// shownFor reports whether the key is shown below the name that we are below.
+func (k *key) shownFor(at exampleAt) bool {
+	_, special := k.per[at.name]
+	return k.only == at.name || special || k.only == "" && !at.extra
 }
 
 func (w *exampleWriter) node(n *node, at exampleAt) {
@@ -72,7 +79,9 @@ func (w *exampleWriter) node(n *node, at exampleAt) {
 			at = at.off()
 		}
 		w.line(at, n.name+":")
-		w.nodes(n, at.below())
+		below := at.below()
+		below.extra = below.extra && n.only == "" // all that is in a section which is for this name
+		w.nodes(n, below)
 	case names:
 		w.doc(at, n.doc)
 		if !n.sampled() {
@@ -92,7 +101,7 @@ func (w *exampleWriter) names(each *node, at exampleAt) {
 		if i > 0 {
 			at = at.off()
 		}
-		at.name = name
+		at.name, at.extra = name, i > 0
 		if each.kind != section {
 			w.line(at, name+": "+each.shown)
 			continue
@@ -112,8 +121,8 @@ func (w *exampleWriter) value(n *node, at exampleAt) {
 	}
 	w.doc(at, words)
 	value := n.sample
-	if value == "" {
-		at, value = at.off(), cmp.Or(n.shown, n.def)
+	if value == "" || n.per[at.name] != "" {
+		at, value = at.off(), cmp.Or(n.per[at.name], n.shown, n.def)
 	}
 	if value == "" {
 		w.line(at, "# "+n.name+":") // nothing that could be shown would do

@@ -11,6 +11,7 @@ type File struct {
 	Version     int
 	Broker      Broker
 	Control     Control
+	Metrics     Metrics
 	Shutdown    time.Duration
 	Processes   int
 	Supervision Supervision
@@ -79,13 +80,25 @@ func (b Broker) Address() string {
 
 // Control is where `magne-actors tree` and the like find a running instance.
 type Control struct {
-	Socket string // empty: internal/control's default
+	Socket string      // empty: internal/control's default
+	Listen string      // host:port for TCP; empty: none
+	Token  Secret      // what a request over TCP must bring; never empty with Listen
+	TLS    Certificate // of Listen; empty: plain
+}
+
+// Metrics is where figures are served over TCP.
+type Metrics struct {
+	Listen string // host:port; empty: nowhere
 }
 
 // Supervision is what happens when a part of the runtime fails.
 type Supervision struct {
-	Root     Supervisor
-	Defaults struct{ Backoff Backoff }
+	Root, Pools Supervisor
+	Defaults    struct {
+		Restart  string
+		Shutdown time.Duration // 0: not set
+		Backoff  Backoff
+	}
 }
 
 // Supervisor is OTP's supervisor flags.
@@ -93,6 +106,7 @@ type Supervisor struct {
 	Strategy  string
 	Intensity int // 0: the first failure is one too many
 	Period    time.Duration
+	Shutdown  string // infinity, of Pools only
 }
 
 // Backoff is how long to wait between attempts.
@@ -104,27 +118,53 @@ type Backoff struct {
 	ResetAfter time.Duration `mapstructure:"reset_after"`
 }
 
-// Pool is one queue and the workers that serve it. All defaults are filled in.
+// Pool is one queue and the workers that serve it. All defaults are filled in;
+// what does not apply to its Mode is zero.
 type Pool struct {
 	Name         string `mapstructure:"-"`
 	Queue        string
 	Codec        string
 	Declare      string
 	Mode         string
-	Workers      int
-	Slots        int
+	Workers      int // 0 with Size
+	Slots        int // 0 with mode process
 	Watermarks   Watermarks
-	Timeout      time.Duration
+	Timeout      Timeout
 	AbandonAfter time.Duration `mapstructure:"abandon_after"`
 	MaxBody      int           `mapstructure:"max_body"` // bytes
 	Retry        Retry
 	Intensity    int
 	Period       time.Duration
+	OnExhausted  string `mapstructure:"on_exhausted"`
+	Restart      string
+	Shutdown     time.Duration   // may be supervisor.Infinity or supervisor.BrutalKill
 	Tasks        map[string]Task // by task name; empty: the program brings handlers
+
+	// Process is what runs the tasks of the modes process and oneshot, and of no
+	// other; MaxLost and Logs belong to it.
+	Process *Process
+	MaxLost int `mapstructure:"max_lost"`
+	Logs    Logs
+
+	// The rest is of mode process only.
+	Size                  *Size // nil: Workers processes
+	Concurrency, Pipeline int
+	StartTimeout          time.Duration `mapstructure:"start_timeout"`
+	Watchdog              time.Duration // 0: none
+	Recycle               Recycle
+	Reload                Reload
 }
 
 // Watermarks bound the deliveries that a pool holds.
 type Watermarks struct{ High, Low int }
+
+// Timeout is how long a task may run. With the modes coroutine and thread there
+// is only Hard, with oneshot Hard and KillAfter.
+type Timeout struct {
+	Soft, Hard time.Duration // 0: none
+	KillAfter  time.Duration `mapstructure:"kill_after"`
+	DumpSignal string        `mapstructure:"dump_signal"` // none, QUIT, ABRT, USR1 or USR2
+}
 
 // Retry is what happens after a failed attempt.
 type Retry struct {
@@ -147,3 +187,33 @@ type HTTP struct {
 
 // TaskNames are the names of the pool's tasks in alphabetical order.
 func (p *Pool) TaskNames() []string { return sortedNames(p.Tasks) }
+
+// HasProcesses reports whether the tasks run in OS processes.
+func (p *Pool) HasProcesses() bool { return p.Mode == modeProcess || p.Mode == modeOneshot }
+
+// MaxWorkers is how many workers there may be.
+func (p *Pool) MaxWorkers() int {
+	if p.Size != nil {
+		return p.Size.Max
+	}
+	return p.Workers
+}
+
+// MinWorkers is how many workers there are at least.
+func (p *Pool) MinWorkers() int {
+	if p.Size != nil {
+		return p.Size.Min
+	}
+	return p.Workers
+}
+
+// PerWorker is how many tasks one worker can hold at once.
+func (p *Pool) PerWorker() int {
+	if p.Mode == modeProcess {
+		return p.Pipeline
+	}
+	return p.Slots
+}
+
+// Capacity is how many tasks all workers can hold at once.
+func (p *Pool) Capacity() int { return p.MaxWorkers() * p.PerWorker() }

@@ -21,6 +21,9 @@ const (
 	number               // a number with a fraction
 	duration             // time.ParseDuration
 	size                 // bytes: 65536, 64KiB, 1MB
+	list                 // a list of texts; a number in it is taken as it is written
+	percent              // 150%, of one CPU
+	rate                 // 500/s, 30/m
 )
 
 // key is one row of the table. Everything that is said about a key, to users and
@@ -47,15 +50,28 @@ type key struct {
 	// optional sections have no defaults unless the section is there.
 	optional bool
 
+	// words may stand in place of a value, and what each of them means.
+	words map[string]any
+
+	// alone is the key of a section that a single value in the section's place
+	// is for: timeout: 30s is timeout: {hard: 30s}.
+	alone string
+
+	// modes are those that the key is for; none is all of them. hint is what to
+	// use in the others.
+	modes []string
+	hint  string
+
 	// absent is why the key, which the design has, is refused by this version.
 	absent string
 
 	// The rest is about the file that init writes. It shows every key, those
 	// without a sample commented out.
-	sample  string   // the value, or for <> the name
-	shown   string   // the value to show commented out, when it is not the default
-	comment []string // for <>: further names, commented out
-	only    string   // for a key below <>: shown for this name only
+	sample  string            // the value, or for <> the name
+	shown   string            // the value to show commented out, when it is not the default
+	comment []string          // for <>: further names, commented out
+	only    string            // for a key below <>: shown for this name only
+	per     map[string]string // the value that is shown for a name in comment
 }
 
 // matches holds a text, or a name, against the regular expression.
@@ -65,11 +81,6 @@ func (k *key) matches(s string) bool {
 	}
 	return k.re.MatchString(s)
 }
-
-const (
-	noProcess = "process pools come in a later version; until then use mode coroutine or thread"
-	fixedTree = "it comes in a later version; this one supervises each pool by pools.<pool>.intensity and period, and all by supervision.root"
-)
 
 // keys is the table, in the order in which people read it.
 func keys() []key {
@@ -82,24 +93,16 @@ func keys() []key {
 			},
 		},
 		brokerKeys(),
+		[]key{},
+		controlKeys(),
 		[]key{
-			{
-				path: "control", kind: section,
-				doc: "How `magne-actors tree` and the like reach a running instance.",
-			},
-			{
-				path: "control.socket", kind: text, rule: "$XDG_RUNTIME_DIR/magne-actors/magne.sock, or magne.sock in the working directory without XDG_RUNTIME_DIR", shown: "./magne.sock",
-				pattern: `^[^@\x00][^\x00]{0,106}$`, patternDoc: "a path of at most 107 bytes that does not begin with @",
-				doc: "Path of a unix socket that only its owner may open. Two instances of one user need different ones.",
-			},
 			{
 				path: "shutdown", kind: duration, def: "30s", lo: "1ms", hi: "24h",
 				doc: "How long running tasks may go on after the first TERM or INT. What is left then returns to its queue.",
 			},
 			{
-				path: "processes", kind: whole, def: "1", lo: "1", hi: "1",
-				beyond: "several copies of the consumer are not available in this version; run magne-actors several times instead",
-				doc:    "Copies of the consumer to run; only 1 in this version.",
+				path: "processes", kind: whole, def: "1", lo: "1", hi: "256",
+				doc: "Copies of the consumer to run, each an OS process with pools and connections of its own. A copy that ends is started again.",
 			},
 		},
 		supervisionKeys(),
@@ -161,40 +164,18 @@ func brokerKeys() []key {
 	)
 }
 
-func supervisionKeys() []key {
-	return slices.Concat(
-		[]key{
-			{path: "supervision", kind: section, doc: "What happens when a part of the runtime fails, in the words of Erlang/OTP."},
-			{path: "supervision.root", kind: section, doc: "The supervisor at the top: broker, routers, pools, control."},
-			{
-				path: "supervision.root.strategy", kind: text, def: "rest_for_one", enum: []string{"one_for_one", "one_for_all", "rest_for_one"},
-				doc: "Which children are restarted when one fails: only that one, all, or that one and those started after it.",
-			},
-			intensity("supervision.root", "3", "More than this many restarts within period, and the program ends with exit status 70."),
-			period("supervision.root"),
-			{path: "supervision.broker", absent: fixedTree},
-			{path: "supervision.pools", absent: fixedTree},
-			{path: "supervision.defaults", kind: section, doc: "For every supervisor, the root and those of the pools."},
-			{path: "supervision.defaults.restart", absent: fixedTree},
-			{path: "supervision.defaults.shutdown", absent: fixedTree},
-			{path: "supervision.defaults.backoff", kind: section, doc: "How long to wait before a failed part is started again."},
-		},
-		backoff("supervision.defaults.backoff", "restart", "100ms", "30s", "0.2"),
-		[]key{resetAfter("supervision.defaults.backoff", "30s")},
-	)
-}
-
 func poolKeys() []key {
 	return slices.Concat(
 		intakeKeys(),
 		attemptKeys(),
 		backoff("pools.<pool>.retry", "attempt", "1s", "30s", "0.5"),
+		poolSupervisionKeys(),
+		processKeys(),
+		workerKeys(),
 		[]key{
-			intensity("pools.<pool>", "5", "More than this many restarts of workers within period, and the pool is restarted as a whole; "+
-				"more than three of those within a minute, and the failure goes up, at last to the root, which ends the program with status 70."),
-			period("pools.<pool>"),
+			{path: "pools.<pool>.actor", absent: "the mode says what a worker is: write mode: coroutine, with tasks"},
+			{path: "pools.<pool>.oneshot", absent: "write mode: oneshot, and what to run under process"},
 		},
-		absentPoolKeys(),
 	)
 }
 
@@ -206,7 +187,7 @@ func intakeKeys() []key {
 			doc: "The pools by name, at least one. A pool is one queue and the workers that serve it.",
 		},
 		{
-			path: "pools.<pool>", kind: section, sample: "hello",
+			path: "pools.<pool>", kind: section, sample: "hello", comment: []string{"resize"},
 			word: `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`, wordDoc: "letters, digits, _ . and -, at most 64 of them",
 			doc: "One pool. Its name shows in logs and in the tree.",
 		},
@@ -226,18 +207,22 @@ func intakeKeys() []key {
 				"match an existing one with exactly these arguments, or take whatever is there (passive).",
 		},
 		{
-			path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread"},
-			later: map[string]string{"process": noProcess, "oneshot": noProcess},
-			doc:   "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries.",
+			path: "pools.<pool>.mode", kind: text, def: "coroutine", enum: []string{"coroutine", "thread", modeProcess, modeOneshot}, per: map[string]string{"resize": modeProcess},
+			doc: "coroutine: a goroutine for each task, for work that waits. thread: one task at a time in each worker, on an OS thread of its own, for blocking C libraries. " +
+				"process: each worker is an OS process of any language that runs task after task. oneshot: an OS process for each task.",
 		},
-		{path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000", doc: "Worker actors."},
+		{
+			path: "pools.<pool>.workers", kind: whole, def: "1", sample: "2", lo: "1", hi: "100000",
+			doc: "Workers: actors, or with mode process OS processes. Not together with size.",
+		},
 		{
 			path: "pools.<pool>.slots", kind: whole, def: "1", sample: "50", lo: "1", hi: "1000000",
+			modes: []string{"coroutine", "thread", modeOneshot}, hint: "a process runs as many tasks at once as concurrency says",
 			doc: "Tasks that one worker runs at once; with mode thread always 1.",
 		},
 		{path: "pools.<pool>.watermarks", kind: section, doc: "How many deliveries the pool holds at once, running and waiting."},
 		{
-			path: "pools.<pool>.watermarks.high", kind: whole, rule: "workers * slots", shown: "100", lo: "1", hi: "1000000",
+			path: "pools.<pool>.watermarks.high", kind: whole, rule: "what all workers can hold: workers * slots, with mode process size.max * pipeline", shown: "100", lo: "1", hi: "1000000",
 			doc: "At this many accepted and not yet settled deliveries the pool stops taking more. It is the prefetch count as well.",
 		},
 		{
@@ -251,11 +236,28 @@ func intakeKeys() []key {
 func attemptKeys() []key {
 	return []key{
 		{
-			path: "pools.<pool>.timeout", kind: duration, def: "0s", lo: "0s", hi: "720h",
-			doc: "How long a task may run before its context is cancelled and the attempt has failed; 0s is no limit.",
+			path: "pools.<pool>.timeout", kind: section, alone: "hard", per: map[string]string{"resize": ""},
+			doc: "How long a task may run; timeout: 30s is short for timeout: {hard: 30s}.",
+		},
+		{
+			path: "pools.<pool>.timeout.hard", kind: duration, def: "0s", lo: "0s", hi: "720h",
+			doc: "After this long the attempt has failed and the task's context is cancelled. With a process: it is told to dump, if it should, sent TERM, and after kill_after it is killed with all that it started. 0s is no limit.",
+		},
+		{
+			path: "pools.<pool>.timeout.soft", kind: duration, def: "0s", lo: "0s", hi: "720h", modes: []string{modeProcess}, only: "resize",
+			doc: "After this long the worker is asked to cancel the task; 0s is never.",
+		},
+		{
+			path: "pools.<pool>.timeout.kill_after", kind: duration, def: "2s", lo: "1ms", hi: "24h", modes: withProcess(), only: "resize",
+			doc: "How long after TERM a process is killed.",
+		},
+		{
+			path: "pools.<pool>.timeout.dump_signal", kind: text, def: "none", enum: []string{"none", "QUIT", "ABRT", "USR1", "USR2"}, modes: []string{modeProcess}, only: "resize",
+			doc: "A signal that has the worker write its stacks to its log before TERM: QUIT for Go and Java, what faulthandler.register was given for Python.",
 		},
 		{
 			path: "pools.<pool>.abandon_after", kind: duration, def: "5s", lo: "1ms", hi: "24h",
+			modes: []string{"coroutine", "thread"}, hint: "a process that does not end is killed, see timeout.kill_after",
 			doc: "How long after its timeout a task that does not return is abandoned: its slot is free again, its goroutine is counted until it ends.",
 		},
 		{
@@ -273,23 +275,11 @@ func attemptKeys() []key {
 	}
 }
 
-// absentPoolKeys are the keys of process pools (supervision.md 5.3): a file that
-// has them was written for a later version, and is told so.
-func absentPoolKeys() []key {
-	var rows []key
-	for _, name := range []string{
-		"actor", "process", "oneshot", "size", "concurrency", "pipeline", "restart", "shutdown", "start_timeout",
-		"watchdog", "recycle", "on_exhausted", "max_lost", "logs", "reload",
-	} {
-		rows = append(rows, key{path: "pools.<pool>." + name, absent: noProcess})
-	}
-	return rows
-}
-
 func taskKeys() []key {
 	return []key{
 		{
 			path: "pools.<pool>.tasks", kind: names,
+			modes: []string{"coroutine", "thread"}, hint: "the program of process.command says which tasks it knows",
 			rule: "the handlers that a Go program passes to File.Options; `magne-actors run` has none of its own and needs the key",
 			doc:  "The tasks that the pool knows, by name. A message for another task goes to the dead-letter queue.",
 		},

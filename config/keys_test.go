@@ -38,7 +38,11 @@ func TestTable(t *testing.T) {
 		}
 		bounds := k
 		bounds.lo, bounds.hi = "", ""
-		for _, text := range append([]string{k.lo, k.hi, k.def, k.sample, k.shown}, k.enum...) {
+		sample := k.sample
+		if strings.HasSuffix(k.path, ">") {
+			sample = "" // a name
+		}
+		for _, text := range append([]string{k.lo, k.hi, k.def, sample, k.shown}, k.enum...) {
 			if _, err := bounds.parse(scalar{text: text}); text != "" && err != nil {
 				t.Errorf("%s: %v", k.path, err)
 			}
@@ -78,7 +82,7 @@ func TestWordsAreThoseOfThePackages(t *testing.T) {
 // not change anything, so the defaults that it shows are the real ones.
 func TestExampleShowsTheRealDefaults(t *testing.T) {
 	parse := func(text string) *File {
-		f, err := Parse(strings.NewReader(text), "example", nil)
+		f, err := Parse(strings.NewReader(text), "example", []string{"DB_PASSWORD=hunter2"})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
@@ -90,8 +94,15 @@ func TestExampleShowsTheRealDefaults(t *testing.T) {
 		t.Fatalf("the # were not taken away: %+v", full)
 	}
 	delete(full.Pools[0].Tasks, "notify")
+	if p := full.Pools[1]; p.Mode != "process" || p.Process == nil || p.Process.Secrets["DB_PASSWORD"].Value != "hunter2" || p.Size == nil {
+		t.Errorf("the process pool: %+v", p)
+	}
+	full.Pools = full.Pools[:1]
+	if full.Supervision.Defaults.Shutdown = 0; full.Control.Token == "" || full.Metrics.Listen == "" {
+		t.Errorf("control %+v, metrics %+v", full.Control, full.Metrics)
+	}
 	opts := cmp.Options{
-		cmpopts.IgnoreUnexported(File{}), cmpopts.IgnoreFields(Control{}, "Socket"),
+		cmpopts.IgnoreUnexported(File{}), cmpopts.IgnoreFields(Control{}, "Socket", "Listen", "Token"), cmpopts.IgnoreFields(Metrics{}, "Listen"),
 		cmpopts.IgnoreFields(Broker{}, "URL", "Management"), cmpopts.IgnoreFields(Embedded{}, "Users"),
 	}
 	if diff := cmp.Diff(short, full, opts); diff != "" {

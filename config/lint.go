@@ -18,13 +18,14 @@ const consumerTimeout = 30 * time.Minute
 func (f *File) Warnings() []*FieldError { return sorted(f.read.warns) }
 
 // lint collects the warnings of a file without errors.
-func (f *File) lint() {
+func (f *File) lint(m machine) {
 	queues := map[string]string{}
 	for i := range f.Pools {
 		p := &f.Pools[i]
 		f.lintTimes(p)
 		f.lintSizes(p)
 		f.lintMagne(p)
+		f.lintProcess(p, m)
 		f.lintIntensity(poolPath(p.Name), p.Intensity, p.Period)
 		if other, shared := queues[p.Queue]; shared {
 			f.read.warn(poolPath(p.Name)+".queue", "pool %s consumes from %q as well: a message goes to either of the two", other, p.Queue)
@@ -32,33 +33,48 @@ func (f *File) lint() {
 		queues[p.Queue] = p.Name
 	}
 	f.lintEmbedded()
+	f.lintControl()
 	f.lintIntensity("supervision.root", f.Supervision.Root.Intensity, f.Supervision.Root.Period)
+	f.lintIntensity("supervision.pools", f.Supervision.Pools.Intensity, f.Supervision.Pools.Period)
 }
 
 func (f *File) lintTimes(p *Pool) {
 	at := poolPath(p.Name)
+	timeout := at + ".timeout"
+	if f.read.given(timeout + ".hard") {
+		timeout += ".hard"
+	}
 	who, key, limit := "RabbitMQ", "its consumer_timeout", consumerTimeout
 	if f.Broker.IsEmbedded() {
 		who, key, limit = "the embedded broker", "broker.embedded.consumer_timeout", f.Broker.Embedded.ConsumerTimeout
 	}
-	if p.Timeout >= limit && limit > 0 {
-		f.read.warn(at+".timeout", "%v is not below %v: %s closes the channel of a delivery that is not settled for so long, "+
-			"and runs the task again; raise %s as well", short(p.Timeout), short(limit), who, key)
+	hard := p.Timeout.Hard
+	if hard >= limit && limit > 0 {
+		f.read.warn(timeout, "%v is not below %v: %s closes the channel of a delivery that is not settled for so long, "+
+			"and runs the task again; raise %s as well", short(hard), short(limit), who, key)
 	}
 	if p.Retry.Max >= limit && limit > 0 {
 		f.read.warn(at+".retry.max", "%v is not below %v: the wait is spent with the delivery unsettled, and %s takes it back after so long; "+
 			"raise %s as well", short(p.Retry.Max), short(limit), who, key)
 	}
-	if p.Timeout > f.Shutdown {
-		f.read.warn(at+".timeout", "%v is longer than shutdown (%v): tasks that still run then are cut off and run again; raise shutdown to %v",
-			short(p.Timeout), short(f.Shutdown), short(p.Timeout))
+	if hard > f.Shutdown {
+		f.read.warn(timeout, "%v is longer than shutdown (%v): tasks that still run then are cut off and run again; raise shutdown to %v",
+			short(hard), short(f.Shutdown), short(hard))
+	}
+	if p.Mode == modeProcess && p.Shutdown > 0 && hard > p.Shutdown {
+		f.read.warn(at+".shutdown", "%v is shorter than timeout.hard (%v): when a process is replaced or scaled away, a task that still runs then is cut off and runs again; "+
+			"raise it to %v", short(p.Shutdown), short(hard), short(hard))
 	}
 }
 
 func (f *File) lintSizes(p *Pool) {
-	if capacity := p.Workers * p.Slots; p.Watermarks.High < capacity {
-		f.read.warn(poolPath(p.Name)+".watermarks.high", "%d is below workers * slots (%d): %d tasks at most run at once and the rest of the slots idle; "+
-			"raise high or lower slots", p.Watermarks.High, capacity, p.Watermarks.High)
+	capacity, idle, lower := p.Capacity(), "slots", "slots"
+	if p.Mode == modeProcess {
+		idle, lower = "processes", "their number"
+	}
+	if p.Watermarks.High < capacity {
+		f.read.warn(poolPath(p.Name)+".watermarks.high", "%d is below %s (%d): %d tasks at most run at once and the rest of the %s idle; "+
+			"raise high or lower %s", p.Watermarks.High, p.capacityName(), capacity, p.Watermarks.High, idle, lower)
 	}
 }
 

@@ -26,13 +26,13 @@ func Load(path string) (*File, error) {
 // File is returned together with it and holds what could be read; its Options
 // repeats the mistakes together with those that it finds itself.
 func Parse(r io.Reader, name string, environ []string) (*File, error) {
-	return parse(r, newReader(name, newEnvironment(environ)))
+	return parse(r, newReader(name, newEnvironment(environ), thisMachine()))
 }
 
 // ParseBroker is Parse for the embedded broker alone: there need be no pools, and
 // broker.url, which may well lead to it, is not looked at.
 func ParseBroker(r io.Reader, name string, environ []string) (*File, error) {
-	rd := newReader(name, newEnvironment(environ))
+	rd := newReader(name, newEnvironment(environ), thisMachine())
 	rd.alone = true
 	return parse(r, rd)
 }
@@ -43,14 +43,14 @@ func parse(r io.Reader, rd *reader) (*File, error) {
 		// The table and the structs differ: a mistake in this package, which its tests look for.
 		rd.errs = append(rd.errs, &FieldError{Source: rd.file, Message: err.Error()})
 	}
-	f.read = rd
+	f.read = rd // also when there is nothing else
 	if !rd.unread {
 		f.check()
 	}
 	if len(rd.errs) > 0 {
 		return f, sorted(rd.errs)
 	}
-	f.lint()
+	f.lint(rd.machine)
 	return f, nil
 }
 
@@ -82,7 +82,7 @@ func (r *reader) parse(in io.Reader) (*File, error) {
 		if err != nil {
 			return &File{}, fmt.Errorf("default of %s: %w", l.node.path, err)
 		}
-		v.SetDefault(l.path.setting(), def)
+		v.SetDefault(l.home.setting(), def)
 	}
 	if err := v.MergeConfigMap(settings); err != nil {
 		return &File{}, err
@@ -103,15 +103,18 @@ func exactly(c *mapstructure.DecoderConfig) {
 	c.DecodeHook = nil
 }
 
-// named gives pools, tasks and headers their names back.
+// named gives pools, tasks and the like their names back.
 func (r *reader) named(l *layout) *File {
 	f := &l.File
-	f.Broker.Embedded.Users = namedSecrets(f.Broker.Embedded.Users)
-	for _, name := range r.order {
+	f.read = r
+	f.Broker.Embedded.Users = namedAll(f.Broker.Embedded.Users)
+	for _, name := range r.chosen["pools"] {
 		p := l.Pools[encode(name)]
 		p.Name = name
 		p.Tasks = r.namedTasks(name, p.Tasks)
-		f.Pools = append(f.Pools, p.withDefaults())
+		r.nameProcess(&p)
+		f.fill(&p)
+		f.Pools = append(f.Pools, p)
 	}
 	return f
 }
@@ -119,19 +122,31 @@ func (r *reader) named(l *layout) *File {
 // namedTasks keeps also the tasks that have no keys: viper drops those.
 func (r *reader) namedTasks(pool string, all map[string]Task) map[string]Task {
 	tasks := map[string]Task{}
-	for _, name := range r.tasks[pool] {
+	for _, name := range r.chosen[poolPath(pool)+".tasks"] {
 		t := all[encode(name)]
 		if t.HTTP != nil {
-			t.HTTP.Headers = namedSecrets(t.HTTP.Headers)
+			t.HTTP.Headers = namedAll(t.HTTP.Headers)
 		}
 		tasks[name] = t
 	}
 	return tasks
 }
 
-// namedSecrets gives users or headers their names back.
-func namedSecrets(all map[string]Secret) map[string]Secret {
-	named := make(map[string]Secret, len(all))
+// nameProcess does the same for what is named in a process, secrets without keys too.
+func (r *reader) nameProcess(p *Pool) {
+	o := p.Process
+	if o == nil {
+		return
+	}
+	o.Env, o.Rlimits, o.Secrets = namedAll(o.Env), namedAll(o.Rlimits), namedAll(o.Secrets)
+	for _, name := range r.chosen[poolPath(p.Name)+".process.secrets"] {
+		o.Secrets[name] = o.Secrets[name] // viper drops what has no keys
+	}
+}
+
+// namedAll gives users, headers or variables their names back.
+func namedAll[V any](all map[string]V) map[string]V {
+	named := make(map[string]V, len(all))
 	for k, v := range all {
 		named[decode(k)] = v
 	}

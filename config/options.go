@@ -42,6 +42,8 @@ func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) 
 		Root:      f.spec(f.Supervision.Root),
 		Reconnect: f.Broker.Reconnect.backoff(),
 		Logger:    log,
+
+		PoolsSupervisor: f.spec(f.Supervision.Pools),
 	}
 	for i := range f.Pools {
 		p, err := f.pool(&f.Pools[i], log, mux)
@@ -57,7 +59,7 @@ func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) 
 // mistake: a pool of a mode that is refused may not need any.
 func (f *File) lacksTasks(p *Pool) bool {
 	at := poolPath(p.Name)
-	return len(p.Tasks) == 0 && f.read.usable(at+".mode", at+".tasks") && !f.read.badBelow(at+".tasks")
+	return len(p.Tasks) == 0 && !p.HasProcesses() && f.read.usable(at+".mode", at+".tasks") && !f.read.badBelow(at+".tasks")
 }
 
 // Dialer makes the dialer for the file's broker. It reads the files of broker.tls.
@@ -111,24 +113,34 @@ func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, erro
 	if err != nil {
 		return actors.Pool{}, err
 	}
-	mode := actors.Coroutine
-	if p.Mode == "thread" {
-		mode = actors.Thread
-	}
-	if len(p.Tasks) > 0 {
+	if p.HasProcesses() {
+		mux = nil
+	} else if len(p.Tasks) > 0 {
 		if mux, err = p.mux(log); err != nil {
 			return actors.Pool{}, err
 		}
 	}
 	workers := f.spec(Supervisor{Strategy: "one_for_one", Intensity: p.Intensity, Period: p.Period})
 	workers.Parallel = true
-	return actors.Pool{
-		Name: p.Name, Queue: p.BrokerQueue(), Codec: c, Mux: mux, Mode: mode,
-		Workers: p.Workers, Slots: p.Slots, High: p.Watermarks.High, Low: p.Watermarks.Low,
-		Timeout: p.Timeout, AbandonAfter: p.AbandonAfter, MaxBody: p.MaxBody,
+	if p.OnExhausted == "park" {
+		workers.OnExhausted = supervisor.Park
+	}
+	o := actors.Pool{
+		Name: p.Name, Queue: p.BrokerQueue(), Codec: c, Mux: mux, Mode: mode(p.Mode),
+		Workers: p.MaxWorkers(), Slots: p.PerWorker(), High: p.Watermarks.High, Low: p.Watermarks.Low,
+		Timeout: p.Timeout.Hard, AbandonAfter: p.AbandonAfter, MaxBody: p.MaxBody,
 		Retry:     actors.Retry{MaxAttempts: p.Retry.MaxAttempts, Backoff: p.Retry.backoff()},
-		Supervise: workers,
-	}, nil
+		Supervise: workers, WorkerRestart: restart(p.Restart), WorkerShutdown: p.Shutdown,
+	}
+	return o, f.processPool(p, &o, log)
+}
+
+func mode(name string) actors.Mode {
+	return map[string]actors.Mode{"thread": actors.Thread, modeProcess: actors.Process, modeOneshot: actors.Oneshot}[name]
+}
+
+func restart(name string) supervisor.Restart {
+	return map[string]supervisor.Restart{"transient": supervisor.Transient, "temporary": supervisor.Temporary}[name]
 }
 
 // mux registers the tasks that the file names.

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,9 @@ import (
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/osproc"
 	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/supervisor/process"
 	"github.com/magne-actors/magne-actors/task"
 	"github.com/magne-actors/magne-actors/task/codec"
 )
@@ -39,26 +42,65 @@ func options(t *testing.T, text string, mux *task.Mux) actors.Options {
 }
 
 func TestOptionsCarryEveryKey(t *testing.T) {
-	text, err := os.ReadFile("testdata/good/everything.yaml")
+	got, err := everything(t).Options(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := options(t, string(text), nil)
 	restart := supervisor.Backoff{Initial: 50 * time.Millisecond, Factor: 1.5, Max: 10 * time.Second, Jitter: 0.1, ResetAfter: time.Minute}
+	supervise := func(s supervisor.Spec) *supervisor.Spec {
+		s.Backoff = restart
+		return &s
+	}
+	usual := actors.Retry{MaxAttempts: 5, Backoff: supervisor.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}}
 	queue := amqp.QuorumQueue("mail")
 	queue.Declare = broker.DeclarePassive
 	want := actors.Options{
 		Shutdown:  2 * time.Minute,
-		Root:      &supervisor.Spec{Strategy: supervisor.OneForAll, Intensity: -1, Period: 10 * time.Second, Backoff: restart},
+		Root:      supervise(supervisor.Spec{Strategy: supervisor.OneForAll, Intensity: -1, Period: 10 * time.Second}),
 		Reconnect: supervisor.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
 		Pools: []actors.Pool{{
 			Name: "Mail.Out", Queue: queue, Codec: codec.JSON{}, Mode: actors.Thread, Workers: 4, Slots: 1, High: 40, Low: 10,
 			Timeout: 90 * time.Second, AbandonAfter: time.Second, MaxBody: 2_000_000,
 			Retry:     actors.Retry{MaxAttempts: 3, Backoff: supervisor.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
-			Supervise: &supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Backoff: restart, Parallel: true},
+			Supervise: supervise(supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Parallel: true}),
+
+			WorkerRestart: supervisor.Temporary, WorkerShutdown: supervisor.BrutalKill,
+		}, {
+			Name: "resize", Queue: amqp.MagneQueue("RESIZE"), Codec: codec.Magne{}, Mode: actors.Process, Workers: 8, Slots: 4, High: 32, Low: 16,
+			MaxBody: 1 << 20, Retry: usual,
+			Size:      &actors.Size{Min: 2, Max: 8, Spare: 1, IdleTTL: 30 * time.Second, ScaleUpAfter: 100 * time.Millisecond},
+			Supervise: supervise(supervisor.Spec{Intensity: 5, Period: time.Minute, Parallel: true, OnExhausted: supervisor.Park, MaxStarting: 2}),
+			Process: &process.Options{
+				Pool: "resize",
+				Spec: process.Spec{
+					Command: []string{"python3", "-u", "worker.py", "5"}, Dir: "/srv/app",
+					Env:       []string{"DB_PASSWORD=hunter2", "Empty=", "HOME=/home/app", "PYTHONUNBUFFERED=1"},
+					Transport: osproc.Stdio, User: "app", Group: "1000", Nice: -5, OOMScoreAdj: 500,
+					Rlimits: map[string]uint64{"nofile": 1024, "core": math.MaxUint64, "as": 2 << 30},
+					Scope:   osproc.ScopeCgroup, Limits: process.CgroupLimits{Memory: 512 << 20, PIDs: 64, CPU: 1.5},
+				},
+				Secrets: []string{"hunter2"}, Concurrency: 3, Pipeline: 4,
+				StartTimeout: 20 * time.Second, DrainTimeout: 9 * time.Second, Watchdog: 7 * time.Second,
+				Timeout: process.Timeout{Soft: 5 * time.Second, Hard: 6 * time.Second, KillAfter: time.Second, DumpSignal: syscall.SIGABRT},
+				Recycle: process.Recycle{MaxTasks: 1000, MaxRSS: 300 << 20, MaxRSSHard: 450 << 20, Lifetime: time.Hour, Jitter: 0.2},
+				MaxBody: 16 << 20, MaxLost: 4, Log: process.Log{MaxLine: 1 << 10, Rate: 0.5, Burst: 10, Parse: process.ParseText, Tail: 5},
+			},
+			WorkerRestart: supervisor.Transient, WorkerShutdown: 15 * time.Second, Roll: actors.Roll{Surge: 2, MaxUnready: 3},
+		}, {
+			Name: "script", Queue: amqp.QuorumQueue("script"), Codec: codec.JSON{}, Mode: actors.Oneshot, Workers: 1, Slots: 2, High: 2, Low: 1,
+			MaxBody: 1 << 20, Retry: usual,
+			Supervise: supervise(supervisor.Spec{Intensity: 5, Period: time.Minute, Parallel: true, OnExhausted: supervisor.Park}),
+			Process: &process.Options{
+				Pool:    "script",
+				Spec:    process.Spec{Command: []string{"./script.sh"}, Env: []string{"PATH=/bin"}, Rlimits: map[string]uint64{}},
+				Timeout: process.Timeout{Hard: 8 * time.Second, KillAfter: 3 * time.Second}, DrainTimeout: 365 * 24 * time.Hour,
+				MaxBody: 16 << 20, MaxLost: 3, Log: process.Log{MaxLine: 16 << 10, Rate: 500, Burst: 1000, Tail: 64},
+			},
+			WorkerRestart: supervisor.Transient, WorkerShutdown: supervisor.Infinity,
 		}},
+		PoolsSupervisor: supervise(supervisor.Spec{Strategy: supervisor.OneForAll, Intensity: 2, Period: 20 * time.Second}),
 	}
-	ignore := cmp.Options{cmpopts.IgnoreFields(actors.Options{}, "Dialer", "Logger"), cmpopts.IgnoreFields(actors.Pool{}, "Mux")}
+	ignore := cmp.Options{cmpopts.IgnoreFields(actors.Options{}, "Dialer", "Logger"), cmpopts.IgnoreFields(actors.Pool{}, "Mux"), cmpopts.IgnoreFields(process.Options{}, "Logger")}
 	if diff := cmp.Diff(want, got, ignore); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

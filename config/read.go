@@ -25,27 +25,27 @@ type place struct {
 // reader turns YAML nodes into settings, as path.setting names them, and notes
 // every mistake.
 type reader struct {
-	file   string // its name in messages
-	root   *node
-	env    environment
-	places map[string]place // by path.String(): what is set, and where
-	bad    map[string]bool  // paths whose value is no use
-	under  map[string]bool  // paths below which something is
-	hidden map[string]bool  // paths whose value came from a variable or a file
-	alone  bool             // for the embedded broker, without anything that uses it
-	unread bool             // it is not even a mapping: nothing else can be said about it
-	warns  []*FieldError
-	errs   []*FieldError
-	order  []string            // names of pools as they stand in the file
-	tasks  map[string][]string // names of a pool's tasks
-	nodes  int
+	file    string // its name in messages
+	root    *node
+	env     environment
+	machine machine
+	places  map[string]place // by path.String(): what is set, and where
+	bad     map[string]bool  // paths whose value is no use
+	under   map[string]bool  // paths below which something is
+	hidden  map[string]bool  // paths whose value came from a variable or a file
+	alone   bool             // for the embedded broker, without anything that uses it
+	unread  bool             // it is not even a mapping: nothing else can be said about it
+	warns   []*FieldError
+	errs    []*FieldError
+	chosen  map[string][]string // by path: the names below it, as they stand in the file
+	nodes   int
 }
 
-func newReader(file string, env environment) *reader {
+func newReader(file string, env environment, m machine) *reader {
 	return &reader{
-		file: file, root: newTree(), env: env,
+		file: file, root: newTree(), env: env, machine: m,
 		places: map[string]place{"": {source: file}}, bad: map[string]bool{}, under: map[string]bool{},
-		hidden: map[string]bool{}, tasks: map[string][]string{},
+		hidden: map[string]bool{}, chosen: map[string][]string{},
 	}
 }
 
@@ -122,10 +122,14 @@ func (r *reader) value(n *node, p path, y *yaml.Node) (v any, ok bool) {
 	for y.Kind == yaml.AliasNode {
 		y = y.Alias
 	}
-	if n.kind != section && n.kind != names {
-		return r.scalar(n, p, y)
-	}
 	switch {
+	case n.kind == list && y.Kind == yaml.SequenceNode:
+		return r.list(n, p, y)
+	case n.kind != section && n.kind != names:
+		return r.scalar(n, p, y)
+	case n.alone != "" && y.Kind == yaml.ScalarNode && y.Tag != "!!null":
+		v, ok := r.scalar(n.child(n.alone), p, y)
+		return map[string]any{n.alone: v}, ok
 	case y.Kind == yaml.MappingNode:
 		return r.mapping(n, p, y), true
 	case y.Kind == yaml.ScalarNode && y.Tag == "!!null":
@@ -202,12 +206,9 @@ func (r *reader) entry(c *node, q path, e entry, out map[string]any) {
 	case last.chosen && !c.matches(name):
 		r.fail(q, "not a possible name: use %s", c.wordDoc)
 		return
-	case c.path == "pools.<pool>":
-		r.order = append(r.order, name)
-	case c.path == "pools.<pool>.tasks.<task>":
-		r.tasks[q[1].name] = append(r.tasks[q[1].name], name)
-	}
-	if last.chosen {
+	case last.chosen:
+		around := q[:len(q)-1].String()
+		r.chosen[around] = append(r.chosen[around], name)
 		name = encode(name)
 	}
 	if v, ok := r.value(c, q, e.value); ok {
@@ -238,7 +239,7 @@ func (r *reader) unknown(n *node, p path, name string) {
 func (r *reader) scalar(n *node, p path, y *yaml.Node) (any, bool) {
 	switch {
 	case y.Kind != yaml.ScalarNode:
-		r.fail(p, "%s where a single value is expected", nodeName(y))
+		r.fail(p, "%s where %s is expected", nodeName(y), map[bool]string{true: "a list", false: "a single value"}[n.kind == list])
 		return nil, false
 	case y.Tag == "!!null":
 		r.fail(p, "no value: give it one or remove the key")
@@ -256,13 +257,38 @@ func (r *reader) scalar(n *node, p path, y *yaml.Node) (any, bool) {
 	return r.parsed(n, p, s)
 }
 
+// list reads the elements of a list as they are written, numbers too.
+func (r *reader) list(n *node, p path, y *yaml.Node) (any, bool) {
+	items := make([]string, 0, len(y.Content))
+	for i, item := range y.Content {
+		for item.Kind == yaml.AliasNode {
+			item = item.Alias
+		}
+		if !r.spend(p) {
+			return nil, false
+		}
+		if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+			r.fail(p, "element %d is no single value: write it like %s", i+1, n.example())
+			return nil, false
+		}
+		text, replaced, err := r.env.expand(item.Value)
+		if err != nil {
+			r.fail(p, "element %d: %v", i+1, err)
+			return nil, false
+		}
+		r.hidden[p.String()] = r.hidden[p.String()] || replaced
+		items = append(items, text)
+	}
+	return items, true
+}
+
 // parsed turns s into the type of n, or notes why it cannot.
 func (r *reader) parsed(n *node, p path, s scalar) (any, bool) {
 	v, err := n.parse(s)
 	if name, isFile := strings.CutPrefix(s.text, "file:"); err == nil && n.kind == secret && isFile {
 		v, err = readSecret(name)
 		r.hidden[p.String()] = true
-		r.warnOpen(name, p)
+		r.warnOpen(name, p.String())
 	}
 	if err != nil {
 		r.fail(p, "%v", err)

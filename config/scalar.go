@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // scalar is a value as the user wrote it, after ${...} was replaced.
@@ -42,7 +44,25 @@ func (s scalar) is(tags ...string) bool { return s.tag == "" || slices.Contains(
 // parse turns the text into the key's type: string, int, float64 or
 // time.Duration. Its errors are messages for people.
 func (k *key) parse(s scalar) (any, error) {
+	if v, found := k.words[s.text]; found && s.is("!!str") {
+		return v, nil
+	}
+	v, err := k.value(s)
+	if err != nil && k.words != nil {
+		return nil, fmt.Errorf("%w, or %s", err, enumerate(sortedNames(k.words), "or"))
+	}
+	return v, err
+}
+
+// value is parse without the words.
+func (k *key) value(s scalar) (any, error) {
 	switch k.kind {
+	case list:
+		return parseList(k, s)
+	case percent:
+		return parsePercent(k, s)
+	case rate:
+		return parseRate(k, s)
 	case whole:
 		return parseWhole(k, s)
 	case number:
@@ -112,6 +132,50 @@ func parseSize(k *key, s scalar) (any, error) {
 	return bounded(k, s, n, func(t string) (int, error) { n, _ := byteCount(t); return n, nil })
 }
 
+// parseList reads [a, b]: that is how a default and a variable have it.
+func parseList(k *key, s scalar) ([]string, error) {
+	var items []string
+	if err := yaml.Unmarshal([]byte(s.text), &items); err != nil || items == nil {
+		return nil, fmt.Errorf("%s is not a list: write it like %s", s.show(), k.example())
+	}
+	return items, nil
+}
+
+// parsePercent reads 150% as 1.5.
+func parsePercent(k *key, s scalar) (any, error) {
+	if _, ok := percentage(s.text); !ok || !s.is("!!str") {
+		return nil, fmt.Errorf("%s is not a share: write it like %s", s.show(), k.example())
+	}
+	return boundedBy(k, s, percentage)
+}
+
+func percentage(s string) (float64, bool) {
+	digits, found := strings.CutSuffix(s, "%")
+	n, err := strconv.Atoi(digits)
+	return float64(n) / 100, found && err == nil && digitsOnly(digits)
+}
+
+// parseRate reads 500/s, 30/m or 10/h as a number a second.
+func parseRate(k *key, s scalar) (any, error) {
+	if _, ok := perSecond(s.text); !ok || !s.is("!!str") {
+		return nil, fmt.Errorf("%s is not a rate: write it like %s, or with /m or /h", s.show(), k.example())
+	}
+	return boundedBy(k, s, perSecond)
+}
+
+func perSecond(s string) (float64, bool) {
+	digits, unit, _ := strings.Cut(s, "/")
+	seconds, known := map[string]float64{"s": 1, "m": 60, "h": 3600}[unit]
+	n, err := strconv.Atoi(digits)
+	return float64(n) / seconds, known && err == nil && digitsOnly(digits)
+}
+
+// boundedBy is bounded with a function that cannot fail for the bounds.
+func boundedBy(k *key, s scalar, read func(string) (float64, bool)) (any, error) {
+	v, _ := read(s.text)
+	return bounded(k, s, v, func(t string) (float64, error) { v, _ := read(t); return v, nil })
+}
+
 // byteCount reads 65536, 64KiB, 64 KiB or 1MB.
 func byteCount(s string) (int, bool) {
 	units := map[string]int{"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -148,15 +212,27 @@ func bounded[T int | float64 | time.Duration](k *key, s scalar, v T, parse func(
 
 // example is a value that the key takes.
 func (k *key) example() string {
-	for _, s := range []string{k.sample, k.def, k.shown} {
-		if s != "" && s != "0s" {
+	sample := k.sample
+	if strings.HasSuffix(k.path, ">") {
+		sample = "" // a name
+	}
+	for _, s := range []string{sample, k.def, k.shown} {
+		if s != "" && strings.Trim(s, "0s%") != "" {
 			return s
 		}
 	}
-	if k.kind == duration {
+	switch k.kind {
+	case duration:
 		return "30s"
+	case size:
+		return "64MiB"
+	case percent:
+		return "150%"
+	case list:
+		return "[a, b]"
+	default:
+		return "1"
 	}
-	return "1"
 }
 
 func typeName(tag string) string {

@@ -23,6 +23,8 @@ type schema struct {
 	OneOf                []*schema          `json:"oneOf,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
 	PatternProperties    map[string]*schema `json:"patternProperties,omitempty"`
+	Items                *schema            `json:"items,omitempty"`
+	MinItems             int                `json:"minItems,omitempty"`
 	AdditionalProperties *bool              `json:"additionalProperties,omitempty"`
 }
 
@@ -79,6 +81,18 @@ func (n *node) sectionSchema(s *schema) {
 		s.OneOf = []*schema{{Required: []string{"builtin"}}, {Required: []string{"http"}}}
 	case "pools.<pool>.tasks.<task>.http":
 		s.Type, s.Required = "object", []string{"url"}
+	case "pools.<pool>.process":
+		s.Type, s.Required = "object", []string{"command"}
+	case "pools.<pool>.process.secrets.<variable>":
+		s.Type = "object"
+		s.OneOf = []*schema{{Required: []string{"file"}}, {Required: []string{"env"}}}
+	case "pools.<pool>.size":
+		s.Type, s.Required = "object", []string{"max"}
+	}
+	if n.alone != "" {
+		inPlace := *s
+		inPlace.Description = ""
+		*s = schema{Description: s.Description, AnyOf: []*schema{&inPlace, n.child(n.alone).schema()}}
 	}
 }
 
@@ -98,11 +112,27 @@ func (n *node) valueSchema(s *schema) {
 		v.Type, v.Pattern = "string", `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$|^0$`
 	case size:
 		v.Type, v.Pattern = []string{"integer", "string"}, `^[0-9]+ *(B|KiB|MiB|GiB|kB|MB|GB)?$`
+	case list:
+		// Elements are taken as they are written, so numbers do as well.
+		v.Type, v.Items = "array", &schema{Type: []string{"string", "number", "boolean"}}
+		if n.required {
+			v.MinItems = 1
+		}
+	case percent:
+		v.Type, v.Pattern = "string", `^[0-9]+%$`
+	case rate:
+		v.Type, v.Pattern = "string", `^[0-9]+/[smh]$`
 	default:
 		v.Type, v.Enum, v.Pattern = "string", n.enum, n.pattern
 	}
 	s.Default = n.defaultJSON()
-	s.AnyOf = []*schema{&v, {Type: "string", Pattern: interpolated}}
+	s.AnyOf = []*schema{&v}
+	if n.words != nil {
+		s.AnyOf = append(s.AnyOf, &schema{Type: "string", Enum: sortedNames(n.words)})
+	}
+	if n.kind != list {
+		s.AnyOf = append(s.AnyOf, &schema{Type: "string", Pattern: interpolated})
+	}
 }
 
 // defaultJSON is the default as the file would have it.
@@ -113,6 +143,9 @@ func (n *node) defaultJSON() any {
 	switch n.kind {
 	case whole, number:
 		return json.RawMessage(n.def)
+	case list:
+		items, _ := parseList(&n.key, scalar{text: n.def}) // a test parses every default
+		return items
 	default:
 		return n.def
 	}

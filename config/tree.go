@@ -146,10 +146,11 @@ func plain(name string) bool {
 	})
 }
 
-// leaf is a concrete key with a value.
+// leaf is a concrete key with a value. Its home is where the value goes: the path,
+// or below it when a value alone stands for a section.
 type leaf struct {
-	path path
-	node *node
+	path, home path
+	node       *node
 }
 
 // leaves lists every key that can have a value in a file whose names are those in
@@ -163,8 +164,12 @@ func leaves(n *node, at path, settings map[string]any) []leaf {
 		case c.absent != "" || c.optional && !found:
 		case c.kind == section || c.kind == names:
 			list = append(list, leaves(c, p, m)...)
+			if c.alone != "" {
+				only := c.child(c.alone)
+				list = append(list, leaf{p, p.add(only, only.name), only})
+			}
 		default:
-			list = append(list, leaf{p, c})
+			list = append(list, leaf{p, p, c})
 		}
 	}
 	if n.kind == names {

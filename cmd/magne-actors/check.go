@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -50,12 +51,14 @@ type checkedPool struct {
 	Queue   string   `json:"queue"`
 	Codec   string   `json:"codec"`
 	Mode    string   `json:"mode"`
-	Workers int      `json:"workers"`
+	Workers int      `json:"workers"`               // at most
+	Min     *int     `json:"min_workers,omitempty"` // when there may be fewer
 	Slots   int      `json:"slots"`
 	High    int      `json:"high"`
 	Low     int      `json:"low"`
 	Timeout string   `json:"timeout"`
 	Tasks   []string `json:"tasks"`
+	Command string   `json:"command,omitempty"` // of a process, without its arguments
 }
 
 func (e *env) check(file string) error {
@@ -94,12 +97,24 @@ func describe(file string, f *config.File) checked {
 		Broker: f.Broker.Address(), Shutdown: f.Shutdown.String(),
 	}
 	for _, p := range f.Pools {
-		out.Pools = append(out.Pools, checkedPool{
-			Name: p.Name, Queue: p.Queue, Codec: p.Codec, Mode: p.Mode, Workers: p.Workers, Slots: p.Slots,
-			High: p.Watermarks.High, Low: p.Watermarks.Low, Timeout: p.Timeout.String(), Tasks: p.TaskNames(),
-		})
+		c := checkedPool{
+			Name: p.Name, Queue: p.Queue, Codec: p.Codec, Mode: p.Mode, Workers: p.MaxWorkers(), Slots: p.PerWorker(),
+			High: p.Watermarks.High, Low: p.Watermarks.Low, Timeout: p.Timeout.Hard.String(), Tasks: p.TaskNames(), Command: command(&p),
+		}
+		if low := p.MinWorkers(); low < c.Workers {
+			c.Min = &low
+		}
+		out.Pools = append(out.Pools, c)
 	}
 	return out
+}
+
+// command is the program that runs a pool's tasks; its arguments may be secret.
+func command(p *config.Pool) string {
+	if p.Process == nil {
+		return ""
+	}
+	return p.Process.Command[0]
 }
 
 // summary is what check prints about a file that is right.
@@ -113,8 +128,15 @@ func summary(file string, f *config.File) string {
 		if timeout == "0s" {
 			timeout = "none"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
-			p.Name, p.Queue, p.Codec, p.Mode, p.Workers, p.Slots, p.High, p.Low, timeout, strings.Join(p.Tasks, ","))
+		workers := strconv.Itoa(p.Workers)
+		if p.Min != nil {
+			workers = fmt.Sprintf("%d..%d", *p.Min, p.Workers)
+		}
+		tasks := strings.Join(p.Tasks, ",")
+		if p.Command != "" {
+			tasks = "by " + p.Command
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", p.Name, p.Queue, p.Codec, p.Mode, workers, p.Slots, p.High, p.Low, timeout, tasks)
 	}
 	_ = w.Flush() // into memory
 	return b.String()
