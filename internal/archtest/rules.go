@@ -192,6 +192,8 @@ func goroutines() map[string]string {
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
 
+		"supervisor/process/child_run.go": "guard: the life, the reader and the writer of one process; end with it. A panic or Goexit ends the process",
+
 		"internal/osproc/host_linux.go": "the spawner, which forks from one OS thread; ends at Close. Nothing of a user's runs on it",
 		"internal/osproc/proc_linux.go": "the waiter and the readers of the log of a process; end with it. The readers run a function of a user's and recover",
 

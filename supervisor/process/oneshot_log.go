@@ -73,7 +73,7 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 	r.AddAttrs(slog.Int64("pid", pid), slog.String("stream", line.Stream.String()))
 	if l.task != nil {
 		if id := l.task(); id != "" {
-			r.AddAttrs(slog.String("task", id))
+			r.AddAttrs(slog.String("task_id", id))
 		}
 	}
 	if line.Cut > 0 {

@@ -12,10 +12,25 @@ import (
 // begun by it, so that it costs no attempt to run it elsewhere.
 var ErrNotStarted = errors.New("the task was not started")
 
+// The causes in LostError.Why and Autopsy.Why.
+const (
+	WhyTimeout  = "timeout"  // the task reached Timeout.Hard
+	WhyWatchdog = "watchdog" // the worker said nothing for Options.Watchdog
+	WhyHung     = "hung"     // it did not read, or did not answer pings
+	WhyProtocol = "protocol" // it broke the protocol
+	WhyExit     = "exit"     // it ended by itself or by a signal of somebody else
+	WhyMemory   = "memory"   // it exceeded Recycle.MaxRSSHard, or the kernel found it out of memory
+	WhyOperator = "operator" // an operator killed it
+	// The next ones are no fault of the task.
+	WhyStart     = "start"     // it did not get ready
+	WhyShutdown  = "shutdown"  // it was told to finish and had not when its time was up
+	WhyNeighbour = "neighbour" // it was ended because of another task that it ran
+)
+
 // LostError says that a worker died, or had to be killed, while it ran a task. It
 // may have been the task's fault: see Options.MaxLost.
 type LostError struct {
-	Why  string      // timeout, watchdog, hung, protocol, exit, memory, operator
+	Why  string      // one of the constants above
 	Exit osproc.Exit // of the worker; its log's last lines are in Tail
 	Err  error       // more about Why, for example the protocol error; may be nil
 }
