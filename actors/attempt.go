@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -21,15 +20,20 @@ const (
 	headerFirstSeen = "x-first-seen" // RFC 3339, when its first failed attempt was over
 	headerNode      = "x-node"       // host name of the worker
 	headerQueue     = "x-queue"      // the queue that it was consumed from
+	headerLost      = "x-magne-lost" // how many worker processes have died under it
+	headerAutopsy   = "x-autopsy"    // how the last of them ended, at most maxAutopsyHeader bytes
 	headerStripped  = "x-stripped"   // true: the publisher's headers were too large to be kept
 )
 
-const maxErrorHeader = 512
+const (
+	maxErrorHeader   = 512
+	maxAutopsyHeader = 2048
+)
 
 // attempt decodes and runs the task of a flight, on the calling goroutine, and
 // says what became of it. Decoding is done here and not in the router, since a
 // large body takes milliseconds in which the router would stand still.
-func (p *pool) attempt(f *flight) verdict {
+func (p *pool) attempt(f *flight, handle task.HandlerFunc) verdict {
 	d, n := f.delivery, attemptOf(f.delivery)
 	if len(d.Body) > p.MaxBody {
 		err := fmt.Errorf("the body has %d bytes, the pool takes %d (max_body)", len(d.Body), p.MaxBody)
@@ -45,23 +49,30 @@ func (p *pool) attempt(f *flight) verdict {
 		return undecodable(n, reasonDecode, err)
 	}
 	m.Queue, m.Attempt, m.Redelivered = p.Queue.Name, n, d.Redelivered
-	p.show(f, m)
-	ctx := f.source.window.ctx
+	ctx := &f.context
+	ctx.base = f.source.window.ctx
 	if p.Timeout > 0 {
-		limited, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimeout)
+		limited, cancel := context.WithTimeoutCause(ctx.base, p.Timeout, ErrTimeout)
 		defer cancel()
-		ctx = limited
-		m.Deadline, _ = ctx.Deadline()
+		ctx.base = limited
+		m.Deadline, _ = limited.Deadline()
 	}
-	err = p.Mux.Run(ctx, m)
-	return judge(&p.Retry, n, err, context.Cause(ctx), rand.Float64())
+	p.show(f, m)
+	err = handle(ctx, m)
+	return p.judge(f, err, context.Cause(ctx))
 }
 
 // attemptOf reads the number of the attempt that a delivery is for. Publishers
 // do not set it; whatever is no number from 1 up is 1.
 func attemptOf(d *broker.Delivery) int {
+	return count(d.Headers[headerAttempt], 1)
+}
+
+// count reads a header that counts something; whatever is no number from least up
+// is least.
+func count(header any, least int) int {
 	var n int64
-	switch v := d.Headers[headerAttempt].(type) {
+	switch v := header.(type) {
 	case nil:
 	case int32:
 		n = int64(v)
@@ -70,7 +81,7 @@ func attemptOf(d *broker.Delivery) int {
 	case string:
 		n, _ = strconv.ParseInt(v, 10, 32)
 	}
-	return int(max(1, min(n, 1<<30)))
+	return int(max(int64(least), min(n, 1<<30)))
 }
 
 // nextAttempt is the copy of a message for its next attempt. It goes to the end
@@ -79,7 +90,11 @@ func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker
 	c := copyOf(d)
 	c.RoutingKey = p.Queue.Name
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
+	if v.lost > 0 { // which is no attempt
+		c.Headers[headerAttempt] = int64(v.attempt)
+	}
 	c.Headers[headerError] = clip(v.err)
+	noteLost(c, v)
 	noteFirstSeen(c, now)
 	return c
 }
@@ -99,8 +114,19 @@ func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.
 	c.Headers[headerError] = clip(v.err)
 	c.Headers[headerQueue] = p.Queue.Name
 	c.Headers[headerNode] = p.node
+	noteLost(c, v)
 	noteFirstSeen(c, now)
 	return c
+}
+
+// noteLost says that the task's worker has died.
+func noteLost(c *broker.Publication, v *verdict) {
+	if v.lost > 0 {
+		c.Headers[headerLost] = int64(v.lost)
+	}
+	if v.autopsy != "" {
+		c.Headers[headerAutopsy] = v.autopsy
+	}
 }
 
 func noteFirstSeen(c *broker.Publication, now time.Time) {
@@ -114,7 +140,7 @@ func noteFirstSeen(c *broker.Publication, now time.Time) {
 func strip(c *broker.Publication) {
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch k {
-		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue:
+		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue, headerLost, headerAutopsy:
 			return false
 		}
 		return true

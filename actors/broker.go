@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -33,7 +32,8 @@ type brokerActor struct {
 	stop      *stopping
 	status    *brokerStatus
 	denied    func(error) // called when the first dial ever is denied
-	flights   int         // that all pools may have at once
+	flights   func() int  // that all pools may have at once
+	notify    func(supervisor.Event)
 
 	self    *actor.PID
 	ctx     context.Context // ends with the actor; for the goroutines it owns
@@ -44,16 +44,7 @@ type brokerActor struct {
 	hanging bool // hangUp is being carried out
 	dials   restart.Series
 	intakes map[*pool]*intake
-}
-
-// intake is the broker actor's side of a pool.
-type intake struct {
-	pool     *pool
-	up       bool // its router is up
-	try      int  // of subscribing; fences timers and answers of older ones
-	tries    restart.Series
-	consumer broker.Consumer
-	finish   chan struct{} // closed to tell the pump that we drain
+	retired map[broker.Consumer]*retiree
 }
 
 func (b *brokerActor) Receive(ctx actor.Context) {
@@ -62,6 +53,7 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.self = ctx.Self()
 		b.ctx, b.cancel = context.WithCancel(context.Background())
 		b.intakes = map[*pool]*intake{}
+		b.retired = map[broker.Consumer]*retiree{}
 		b.dials.Backoff = b.reconnect
 		b.onDial(&dial{})
 	case *actor.Stopping:
@@ -82,6 +74,14 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onSubscribed(m)
 	case *consumerEnded:
 		b.onConsumerEnded(m)
+	case *intakeChanged:
+		b.onIntakeChanged(m)
+	case *consumerIdle:
+		b.onConsumerIdle(m.consumer)
+	case *leave:
+		b.onLeave(m.pool)
+	case *left:
+		delete(b.intakes, m.pool)
 	case *publish:
 		b.onPublish(m)
 	case *drain:
@@ -106,6 +106,18 @@ func (b *brokerActor) after(s *restart.Series, message any) time.Duration {
 	wait := s.Next(time.Now(), rand.Float64())
 	time.AfterFunc(wait, func() { b.tell(message) })
 	return wait
+}
+
+// report tells an event of the connection.
+func (b *brokerActor) report(t supervisor.EventType, err error) {
+	if b.notify == nil {
+		return
+	}
+	e := supervisor.Event{Time: time.Now(), Type: t, ID: "broker", Kind: "broker"}
+	if err != nil {
+		e.Error = err.Error()
+	}
+	b.notify(e)
 }
 
 func (b *brokerActor) onDial(m *dial) {
@@ -135,8 +147,9 @@ func (b *brokerActor) onConnected(m *connected) {
 	b.session = m.session
 	b.status.reached.Store(true)
 	b.dials.Up(time.Now())
-	b.outbox = newOutbox(m.session, b.flights)
+	b.outbox = newOutbox(m.session, b.flights())
 	b.status.set("connected", nil)
+	b.report(EventConnected, nil)
 	b.log.Info("connected to the broker")
 	session, epoch, outbox, ctx := m.session, m.epoch, b.outbox, b.ctx
 	b.own(func() { outbox.run(ctx) })
@@ -157,6 +170,7 @@ func (b *brokerActor) onDialFailed(err error) {
 		b.denied(err)
 	}
 	b.status.set(intakeConnecting, err)
+	b.report(EventConnectionLost, err)
 	wait := b.after(&b.dials, &dial{b.epoch})
 	b.log.Warn("cannot reach the broker, trying again", "err", err, "retry_in", wait)
 }
@@ -169,113 +183,9 @@ func (b *brokerActor) onSessionLost(m *sessionLost) {
 	b.session, b.outbox = nil, nil
 	b.status.reconnects.Add(1)
 	b.status.set(intakeConnecting, m.err)
+	b.report(EventConnectionLost, m.err)
 	wait := b.after(&b.dials, &dial{b.epoch})
 	b.log.Warn("connection to the broker lost", "err", m.err, "retry_in", wait)
-}
-
-func (b *brokerActor) onRouterUp(m *routerUp) {
-	in := b.intakes[m.pool]
-	if in == nil {
-		in = &intake{pool: m.pool, tries: restart.Series{Backoff: b.reconnect}}
-		b.intakes[m.pool] = in
-	}
-	in.up = true
-	if b.stop.draining.Load() {
-		m.pool.toRouter(&drain{})
-		m.pool.toRouter(&intakeClosed{})
-		return
-	}
-	b.subscribeNow(in)
-}
-
-func (b *brokerActor) onRouterDown(m *routerDown) {
-	in := b.intakes[m.pool]
-	if in == nil {
-		return
-	}
-	in.up = false
-	in.try++
-	m.pool.setIntake(intakeConnecting, nil)
-	b.closeConsumer(in)
-}
-
-// subscribeNow starts a subscription unless there is one already, or nobody to
-// deliver to, or nothing to subscribe on.
-func (b *brokerActor) subscribeNow(in *intake) {
-	if b.session == nil || !in.up || in.consumer != nil || b.stop.draining.Load() {
-		return
-	}
-	in.try++
-	b.onSubscribe(&subscribe{in.pool, in.try})
-}
-
-func (b *brokerActor) onSubscribe(m *subscribe) {
-	in := b.intakes[m.pool]
-	if in == nil || m.try != in.try || b.session == nil || b.stop.draining.Load() {
-		return
-	}
-	win := m.pool.window.Load()
-	source := broker.Source{Queue: m.pool.Queue, Credit: m.pool.High, Settled: win.mark.Done}
-	session := b.session
-	b.own(func() {
-		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
-		defer cancel()
-		c, err := session.Consume(ctx, source)
-		b.tell(&subscribed{m.pool, m.try, win, c, err})
-	})
-}
-
-func (b *brokerActor) onSubscribed(m *subscribed) {
-	in := b.intakes[m.pool]
-	if m.try != in.try || b.stop.draining.Load() || b.ctx.Err() != nil {
-		if m.consumer != nil {
-			b.own(func() { closeSoon(m.consumer.Close) })
-		}
-		return
-	}
-	if m.err != nil {
-		b.resubscribe(in, intakeDown, fmt.Errorf("consume from queue %q: %w", m.pool.Queue.Name, m.err))
-		return
-	}
-	in.consumer, in.finish = m.consumer, make(chan struct{})
-	in.tries.Up(time.Now())
-	in.pool.setIntake(intakeConsuming, nil)
-	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.pool.High, "low", m.pool.Low)
-	p := &pump{pool: in.pool, source: &source{m.consumer, m.window}, finish: in.finish}
-	b.own(func() {
-		p.run()
-		b.tell(&consumerEnded{m.pool, m.consumer, m.consumer.Err()})
-	})
-}
-
-// resubscribe waits out the backoff after a subscription that failed or died.
-func (b *brokerActor) resubscribe(in *intake, word string, err error) {
-	if b.session == nil || isDone(b.session.Done()) {
-		in.pool.setIntake(intakeConnecting, err)
-		return // the next session will subscribe
-	}
-	in.try++
-	wait := b.after(&in.tries, &subscribe{in.pool, in.try})
-	in.pool.setIntake(word, err)
-	in.pool.log.Error("not consuming", "queue", in.pool.Queue.Name, "err", err, "retry_in", wait)
-}
-
-func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
-	in := b.intakes[m.pool]
-	if b.stop.draining.Load() {
-		if in.consumer == m.consumer {
-			m.pool.toRouter(&intakeClosed{})
-		}
-		return
-	}
-	if in.consumer != m.consumer {
-		return
-	}
-	in.consumer = nil
-	if m.err == nil {
-		m.err = errors.New("the consumer ended")
-	}
-	b.resubscribe(in, intakeConnecting, m.err)
 }
 
 func (b *brokerActor) onPublish(m *publish) {
@@ -290,25 +200,7 @@ func (b *brokerActor) onPublish(m *publish) {
 // hands; the session stays for the settlements of what runs.
 func (b *brokerActor) onDrain() {
 	for _, in := range b.intakes {
-		in.try++
-		in.pool.setIntake(intakeDraining, nil)
-		in.pool.toRouter(&drain{})
-		if in.consumer == nil {
-			in.pool.toRouter(&intakeClosed{})
-			continue
-		}
-		close(in.finish)
-		consumer, log := in.consumer, in.pool.log
-		b.own(func() {
-			ctx, cancel := context.WithTimeout(b.ctx, cancelTimeout)
-			defer cancel()
-			if err := consumer.Cancel(ctx); err != nil && b.ctx.Err() == nil {
-				// Without a cancel-ok the deliveries would go on; ending the
-				// consumer returns them to the queue.
-				log.Warn("cannot cancel the consumer, closing it", "err", err)
-				closeSoon(consumer.Close)
-			}
-		})
+		b.drain(in)
 	}
 }
 
@@ -341,18 +233,10 @@ func (b *brokerActor) onHangUp(m *hangUp) {
 func (b *brokerActor) onStopping() {
 	b.cancel()
 	for _, in := range b.intakes {
-		b.closeConsumer(in)
+		b.closeConsumers(in)
 	}
 	if b.session != nil {
 		b.close(b.session)
-	}
-}
-
-func (b *brokerActor) closeConsumer(in *intake) {
-	c := in.consumer
-	in.consumer = nil
-	if c != nil && !isDone(c.Done()) {
-		b.own(func() { closeSoon(c.Close) })
 	}
 }
 

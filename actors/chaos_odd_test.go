@@ -107,8 +107,8 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.pools[0]
-	p.worker = func(i int) actor.Actor { return &chaosWorker{&worker{pool: p, index: i}, &crashes, &stops} }
+	p := s.all()[0]
+	p.worker = func(i int) actor.Actor { return &chaosWorker{newWorker(p, i).(*worker), &crashes, &stops} }
 	ctx, stop := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- s.Run(ctx) }()
@@ -132,8 +132,8 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 			t.Errorf("stuck: %d unsettled, %d ready, depth %d", b.Unsettled(), b.Len("work"), held(p))
 			nn := find(s.Tree(), "router:work")
 			t.Errorf("router %+v running %d queued %d, lasterr %q restarts %d", nn.State, *nn.Running, *nn.Queued, nn.LastError, *nn.Restarts)
-			for i := range p.workers {
-				t.Errorf("w%d assigned %d running %d abandoned %d", i, p.workers[i].assigned.Load(), p.workers[i].running.Load(), p.workers[i].abandoned.Load())
+			for i := range p.workers.all() {
+				t.Errorf("w%d assigned %d running %d abandoned %d", i, p.workers.all()[i].assigned.Load(), p.workers.all()[i].running.Load(), p.workers.all()[i].abandoned.Load())
 			}
 			bstop()
 			stop()
@@ -144,8 +144,8 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 	bstop()
 	breaker.Wait()
 	wait(200 * time.Millisecond)
-	for i := range p.workers {
-		if a, r, ab := p.workers[i].assigned.Load(), p.workers[i].running.Load(), p.workers[i].abandoned.Load(); a != 0 || r != 0 || ab != 0 {
+	for i := range p.workers.all() {
+		if a, r, ab := p.workers.all()[i].assigned.Load(), p.workers.all()[i].running.Load(), p.workers.all()[i].abandoned.Load(); a != 0 || r != 0 || ab != 0 {
 			t.Errorf("w%d assigned %d running %d abandoned %d", i, a, r, ab)
 		}
 	}

@@ -89,8 +89,8 @@ func chaos(t *testing.T, mode Mode, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.pools[0]
-	p.worker = func(i int) actor.Actor { return &chaosWorker{&worker{pool: p, index: i}, &crashes, &stops} }
+	p := s.all()[0]
+	p.worker = func(i int) actor.Actor { return &chaosWorker{newWorker(p, i).(*worker), &crashes, &stops} }
 
 	ctx, stop := context.WithCancel(t.Context())
 	result := make(chan error, 1)

@@ -28,6 +28,9 @@ func (o Options) withDefaults() Options {
 	if o.Root == nil {
 		o.Root = &supervisor.Spec{Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute}
 	}
+	if o.PoolsSupervisor == nil {
+		o.PoolsSupervisor = &supervisor.Spec{Strategy: supervisor.OneForOne, Intensity: 3, Period: time.Minute}
+	}
 	if o.Reconnect == (supervisor.Backoff{}) {
 		o.Reconnect = supervisor.Backoff{Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5, ResetAfter: 10 * time.Second}
 	}
@@ -45,8 +48,16 @@ func (o Options) withDefaults() Options {
 func (p Pool) withDefaults() Pool {
 	p.Name = cmp.Or(p.Name, p.Queue.Name)
 	p.Workers = cmp.Or(p.Workers, 1)
+	most := p.Workers
+	if p.Size != nil {
+		size := p.Size.withDefaults()
+		p.Size, p.Workers, most = &size, size.Min, size.Max
+	}
+	if p.Mode == Process && p.Process != nil {
+		p.Slots = max(p.Process.Pipeline, p.Process.Concurrency, 1)
+	}
 	p.Slots = cmp.Or(p.Slots, 1)
-	p.High = cmp.Or(p.High, p.Workers*p.Slots)
+	p.High = cmp.Or(p.High, most*p.Slots)
 	if p.Low == 0 && p.High > 1 {
 		p.Low = (p.High + 1) / 2
 	}
@@ -103,8 +114,16 @@ func (p Pool) problems() []error {
 	check(p.Queue.Name != "", "Queue.Name is empty")
 	check(p.Queue.Dead != nil && p.Queue.Dead.Name != "", "Queue.Dead is missing: bad messages need a dead-letter queue")
 	check(p.Codec != nil, "Codec is missing")
-	check(p.Mux != nil && len(p.Mux.Names()) > 0, "Mux is missing or has no handler")
-	check(p.Mode <= Thread, "Mode %d is unknown", p.Mode)
+	check(p.Mode <= Oneshot, "Mode %d is unknown", p.Mode)
+	if p.Mode == Process || p.Mode == Oneshot {
+		check(p.Process != nil && len(p.Process.Spec.Command) > 0, "Process.Spec.Command is missing: with this mode a program runs the tasks")
+		check(p.Mux == nil, "Mux is set, but a program runs the tasks")
+	} else {
+		check(p.Mux != nil && len(p.Mux.Names()) > 0, "Mux is missing or has no handler")
+		check(p.Process == nil, "Process is set, but the mode is not Process or Oneshot")
+	}
+	check(p.Size == nil || p.Mode == Process, "Size is for the mode Process only")
+	check(p.Size == nil || p.Size.Min >= 1 && p.Size.Spare >= 0, "Size.Min is at least 1 and Size.Spare at least 0")
 	check(p.Mode != Thread || p.Slots == 1, "Slots is %d, but a thread runs one task at a time", p.Slots)
 	check(p.Workers > 0, "Workers is %d, it must be at least 1", p.Workers)
 	check(p.Slots > 0, "Slots is %d, it must be at least 1", p.Slots)

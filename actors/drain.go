@@ -46,7 +46,7 @@ func (s *System) drain(ended <-chan error) (over bool, err error) {
 
 func (s *System) cutOff(cause error, grace time.Duration) {
 	s.log.Warn("cancelling the running tasks", "in_flight", s.inFlight(), "cause", cause)
-	for _, p := range s.pools {
+	for _, p := range s.all() {
 		p.toRouter(&cutoff{cause, grace})
 	}
 }
@@ -93,7 +93,7 @@ func (s *System) awaitDrained(ended <-chan error, abort <-chan struct{}, within 
 	defer limit.Stop()
 	report := time.NewTicker(drainReport)
 	defer report.Stop()
-	for _, p := range s.pools {
+	for _, p := range s.all() {
 		for drained := false; !drained; {
 			select {
 			case <-p.drained:

@@ -126,7 +126,7 @@ func TestCrashes(t *testing.T) {
 		crash     func(*System)
 		restarted []string
 	}{
-		{"router", func(s *System) { s.pools[0].toRouter((*arrivals)(nil)) }, []string{"router:work", "pool:work", "work/1"}},
+		{"router", func(s *System) { s.all()[0].toRouter((*arrivals)(nil)) }, []string{"router:work", "pool:work", "work/1"}},
 		{
 			"broker", func(s *System) { s.tellBroker(&crashed{errors.New("boom")}) },
 			[]string{"broker", "pools", "work", "router:work", "pool:work", "work/1", "other", "router:other", "pool:other", "other/1"},

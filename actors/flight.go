@@ -30,17 +30,20 @@ type flight struct {
 
 	// Written by the worker, before it puts the flight into pool.shown.
 	message *task.Message
-	began   int64 // Unix nanoseconds
+	began   time.Time
+	context taskContext
 
 	// Owned by the router.
 	phase      phase
-	slot       int // index in the ledger
+	number     int64 // in the order of arrival
+	slot       int   // index in the ledger
 	worker     int
 	assigned   time.Time
 	prev, next *flight // in the router's list of assigned flights
 	outgoing   *broker.Publication
 	stripped   bool // outgoing has lost the publisher's headers
 	tries      int  // publications of outgoing that failed
+	bounces    int  // how often a worker did not start it
 	timer      *time.Timer
 }
 
@@ -48,6 +51,10 @@ type flight struct {
 type source struct {
 	consumer broker.Consumer // the only one on which its deliveries may be settled
 	window   *window
+
+	// Owned by the router.
+	open    int  // flights that are not settled
+	retired bool // the consumer is to be closed when open is 0
 }
 
 // window is what lasts as long as one incarnation of a router: the count of its
@@ -71,7 +78,16 @@ const (
 // again returns a fresh flight for the delivery of f, which was revoked: an old
 // mailbox or goroutine may still hold f and must not win with it.
 func (f *flight) again() *flight {
-	return &flight{delivery: f.delivery, source: f.source}
+	return &flight{delivery: f.delivery, source: f.source, number: f.number, bounces: f.bounces}
+}
+
+// current is the context of the flight's task, or of all of its router's as long as
+// it has none of its own.
+func (f *flight) current() context.Context {
+	if f.context.base != nil {
+		return &f.context
+	}
+	return f.source.window.ctx
 }
 
 // stale reports whether the consumer of the flight is dead: its delivery belongs

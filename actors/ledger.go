@@ -11,6 +11,7 @@ type ledger struct {
 }
 
 func (l *ledger) add(f *flight) {
+	f.source.open++
 	if n := len(l.free); n > 0 {
 		f.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -31,6 +32,7 @@ func (l *ledger) remove(f *flight) bool {
 	if !l.has(f) {
 		return false
 	}
+	f.source.open--
 	l.slots[f.slot] = nil
 	l.free = append(l.free, f.slot)
 	return true

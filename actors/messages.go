@@ -21,12 +21,34 @@ type (
 	arrivals struct{ flights []*flight }
 
 	workerUp struct {
-		worker, generation int
-		pid                *actor.PID
+		worker     int
+		generation int64
+		pid        *actor.PID
 	}
 	// workerDown ends a generation of a worker: what it had not started goes to
 	// others.
-	workerDown struct{ worker, generation int }
+	workerDown struct {
+		worker     int
+		generation int64
+	}
+
+	// workerAble says whether the worker takes tasks, while it is up.
+	workerAble struct {
+		worker int
+		pid    *actor.PID
+		able   bool
+	}
+
+	// handBack comes after the last arrivals of source, a consumer that was
+	// cancelled to be closed when its deliveries are settled, or alone with nil.
+	// The router closes done, if it is not nil.
+	handBack struct {
+		source *source
+		done   chan<- struct{}
+	}
+
+	// burstOver ends a router whose queue is empty; see Options.Burst.
+	burstOver struct{}
 
 	// consumerLost comes after the last arrivals of a consumer that died: what
 	// it delivered belongs to somebody else now.
@@ -83,6 +105,7 @@ type (
 		pool     *pool
 		try      int
 		window   *window // of the router that the consumer delivers to
+		credit   int
 		consumer broker.Consumer
 		err      error
 	}
@@ -91,6 +114,18 @@ type (
 		consumer broker.Consumer
 		err      error
 	}
+
+	// intakeChanged asks to look again whether and how the pool shall be consumed.
+	// done is closed when what is not wanted any more has been handed back.
+	intakeChanged struct {
+		pool *pool
+		done chan<- struct{}
+	}
+	// consumerIdle says that a retired consumer's last delivery is settled.
+	consumerIdle struct{ consumer broker.Consumer }
+	// leave ends the intake of one pool as drain does those of all; left forgets it.
+	leave struct{ pool *pool }
+	left  struct{ pool *pool }
 
 	publish struct {
 		pool   *pool

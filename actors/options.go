@@ -35,6 +35,15 @@ type Options struct {
 	// connection never counts as a crash.
 	Reconnect supervisor.Backoff
 
+	// Burst, if not nil, has Run end with nil when all queues are empty and nothing
+	// is in flight. It tells how many messages of a queue are ready; it may block
+	// until its context ends.
+	Burst func(ctx context.Context, queue string) (ready int, err error)
+
+	// Host starts the processes of the modes Process and Oneshot; by default the
+	// System makes one and closes it at the end of Run.
+	Host *process.Host
+
 	// Services are started last and stopped first, each as a child of the root.
 	Services []Service
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,8 @@ const (
 	intakeConnecting = "connecting" // no session with the broker, or no consumer yet
 	intakeConsuming  = "consuming"
 	intakeDraining   = "draining"
-	intakeDown       = "failed" // the queue cannot be consumed; last_error says why
+	intakeDown       = "failed"    // the queue cannot be consumed; last_error says why
+	intakeSuspended  = "suspended" // by an operator, or because the pool is parked; detail says which
 )
 
 // pool is what the actors of one pool share: what was configured, whom to send
@@ -32,6 +34,14 @@ type pool struct {
 	router address
 	stop   *stopping
 	worker func(i int) actor.Actor // makes a worker actor
+	notify func(supervisor.Event)  // nil: nobody listens
+
+	burst func(ctx context.Context, queue string) (ready int, err error) // see Options.Burst
+
+	limits    atomic.Pointer[limits]
+	suspended atomic.Bool // by an operator
+	parked    atomic.Bool // its workers or its router gave up
+	leaving   atomic.Bool // it is being removed
 
 	// window belongs to the present router; a new router begins with a new one,
 	// since the deliveries of the old one go back to the queue.
@@ -40,18 +50,23 @@ type pool struct {
 	problem atomic.Pointer[string] // what goes wrong although the intake works
 	backlog atomic.Int64
 	settled atomic.Int64
-	workers []workerState
-	shown   []atomic.Pointer[flight] // those that run, by their index in the ledger
-	drained chan struct{}            // closed by the router when its drain is complete
+	size    atomic.Int64 // workers that are wanted
+	up      atomic.Int64 // workers
+	numbers atomic.Int64 // of flights
+	pauses  atomic.Int64 // of earlier windows
+	workers workerTable
+	shown   flightTable   // those that run, by their index in the ledger
+	drained chan struct{} // closed by the router when its drain is complete
+
+	counters  counters
+	durations durations
 }
 
 // address is where an actor can be reached; its present incarnation's PID.
 type address struct{ pid atomic.Pointer[actor.PID] }
 
-// workerState is what the router and the worker tell of worker i.
-type workerState struct {
-	assigned, running, abandoned atomic.Int64
-}
+// limits are the watermarks that an operator may change.
+type limits struct{ high, low int }
 
 type intakeState struct {
 	word  string
@@ -70,12 +85,62 @@ func (p *pool) send(to *address, message any) {
 
 func (p *pool) toRouter(message any) { p.send(&p.router, message) }
 
+// Types of the events that the runtime adds to those of the supervisors.
+const (
+	EventConnected      supervisor.EventType = "connected"       // to the broker
+	EventConnectionLost supervisor.EventType = "connection_lost" // or it could not be made
+	EventConsuming      supervisor.EventType = "consuming"
+	EventNotConsuming   supervisor.EventType = "not_consuming" // Error says why
+	EventSuspended      supervisor.EventType = "suspended"     // by an operator, or because the pool is parked
+	EventDraining       supervisor.EventType = "draining"
+	EventLimited        supervisor.EventType = "limited" // the watermarks were changed
+)
+
+// eventOf is the event that an intake's new state is.
+func eventOf(word string) supervisor.EventType {
+	switch word {
+	case intakeConsuming:
+		return EventConsuming
+	case intakeSuspended:
+		return EventSuspended
+	case intakeDraining:
+		return EventDraining
+	}
+	return EventNotConsuming
+}
+
+// setIntake is called by the broker actor.
 func (p *pool) setIntake(word string, err error) {
 	s := &intakeState{word: word, since: time.Now()}
 	if err != nil {
 		s.err = err.Error()
 	}
-	p.intake.Store(s)
+	old := p.intake.Swap(s)
+	if old != nil && (old.word != word || old.err != s.err) {
+		p.tell(supervisor.Event{Type: eventOf(word), Error: s.err})
+	}
+}
+
+// tell reports an event of the pool's intake.
+func (p *pool) tell(e supervisor.Event) {
+	if p.notify != nil {
+		e.ID, e.Time = "router:"+p.Name, time.Now()
+		p.notify(e)
+	}
+}
+
+// isDraining reports whether no new deliveries are wanted ever again.
+func (p *pool) isDraining() bool { return p.stop.draining.Load() || p.leaving.Load() }
+
+// heldBy says why the pool takes no deliveries for now; "" is not at all.
+func (p *pool) heldBy() string {
+	switch {
+	case p.parked.Load():
+		return "parked"
+	case p.suspended.Load():
+		return "by an operator"
+	}
+	return ""
 }
 
 func (p *pool) setProblem(err error) {
@@ -86,16 +151,19 @@ func (p *pool) setProblem(err error) {
 func (p *pool) workerID(i int) string { return fmt.Sprintf("%s/%d", p.Name, i+1) }
 
 func newPool(o Pool, log *slog.Logger) *pool {
-	p := &pool{
-		Pool:    o,
-		log:     log.With("pool", o.Name),
-		workers: make([]workerState, o.Workers),
-		shown:   make([]atomic.Pointer[flight], o.High),
-		drained: make(chan struct{}),
-	}
-	p.worker = func(i int) actor.Actor { return &worker{pool: p, index: i} }
+	p := &pool{Pool: o, log: log.With("pool", o.Name), drained: make(chan struct{}), durations: newDurations()}
+	p.limits.Store(&limits{o.High, o.Low})
+	p.size.Store(int64(o.Workers))
+	p.workers.grow(o.Workers, p.freshWorker)
+	p.worker = func(i int) actor.Actor { return newWorker(p, i) }
 	p.setIntake(intakeConnecting, nil)
 	return p
+}
+
+// grow makes the worker with index i known. The pool's supervisor calls it.
+func (p *pool) grow(i int) *workerState {
+	p.workers.grow(i+1, p.freshWorker)
+	return p.workers.all()[i]
 }
 
 // inspectRouter fills the node of the router; it reads atomics only.
@@ -112,8 +180,7 @@ func (p *pool) inspectRouter(n *supervisor.Node) {
 	n.Paused, n.Pauses = &paused, &pauses
 	n.Queued, n.Settled = &queued, &settled
 	var running, abandoned int64
-	for i := range p.workers {
-		w := &p.workers[i]
+	for _, w := range p.workers.all() {
 		running += w.running.Load()
 		abandoned += w.abandoned.Load()
 		if w.abandoned.Load() > int64(p.Slots) {
@@ -143,16 +210,35 @@ func (p *pool) inspectIntake(n *supervisor.Node, paused bool) {
 		n.State = "paused"
 	}
 	n.Detail = "queue " + p.Queue.Name
+	if s.word == intakeSuspended {
+		n.Detail += ", suspended: " + p.heldBy()
+	}
 }
 
 func (p *pool) inspectWorker(i int) func(*supervisor.Node) {
 	return func(n *supervisor.Node) {
-		s := &p.workers[i]
+		s := p.workers.all()[i]
 		running, abandoned := s.running.Load(), s.abandoned.Load()
 		queued := max(0, s.assigned.Load()-running)
 		n.Queued, n.Running = &queued, &running
 		if abandoned > 0 {
 			n.Abandoned = &abandoned
+		}
+		switch {
+		case s.slot != nil:
+			s.slot.Inspect(n)
+		case s.oneshot != nil:
+			s.oneshot.Inspect(n)
+		}
+	}
+}
+
+// inspectWorkers fills the node of the supervisor of the workers.
+func (p *pool) inspectWorkers(n *supervisor.Node) {
+	if n.State == "up" {
+		n.Detail = fmt.Sprintf("%d/%d", p.up.Load(), p.size.Load())
+		if p.Size != nil {
+			n.Detail += fmt.Sprintf(" (%d..%d)", p.Size.Min, p.Size.Max)
 		}
 	}
 }

@@ -263,7 +263,7 @@ func TestOldConsumerDoesNotFeedTheNewRouter(t *testing.T) {
 		})
 		r.put(2, "nap")
 		wait(50 * time.Millisecond)
-		r.system.pools[0].toRouter((*arrivals)(nil))
+		r.system.all()[0].toRouter((*arrivals)(nil))
 		wait(20 * time.Millisecond)
 		r.put(10, "nap")
 		wait(time.Minute)

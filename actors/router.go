@@ -22,7 +22,7 @@ type router struct {
 	ledger   ledger
 	backlog  backlog
 	assigned assignedList
-	balance  *credit.Balancer
+	balance  *credit.Balancer // of r.workers
 	workers  []seat
 	sweeping bool // a sweep is due
 	draining bool
@@ -32,8 +32,10 @@ type router struct {
 
 // seat is the router's entry for a worker.
 type seat struct {
+	state      *workerState
+	up         bool
 	pid        *actor.PID
-	generation int
+	generation int64
 	lost       int // abandoned tasks whose end has not been reported
 	held       int // slots that some of them keep occupied
 }
@@ -58,6 +60,14 @@ func (r *router) Receive(ctx actor.Context) {
 		r.onRepublish(m.flight)
 	case *sweep:
 		r.onSweep()
+	case *handBack:
+		r.onHandBack(m)
+	case *limits:
+		r.onLimits(m)
+	case *workerAble:
+		r.onWorkerAble(m)
+	case *burstOver:
+		r.onBurstOver(ctx)
 	case *drain:
 		r.onDrain()
 	case *intakeClosed:
@@ -78,13 +88,26 @@ func (r *router) onStarted(self *actor.PID) {
 	r.self = self
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.cancel = cancel
-	r.pool.window.Store(&window{credit.NewWatermark(r.pool.High, r.pool.Low), ctx})
-	r.pool.backlog.Store(0)
-	r.balance = credit.NewBalancer(r.pool.Workers, r.pool.Slots)
-	r.workers = make([]seat, r.pool.Workers)
-	for i := range r.pool.workers {
-		r.pool.workers[i].assigned.Store(0)
+	limits := r.pool.limits.Load()
+	old := r.pool.window.Swap(&window{credit.NewWatermark(limits.high, limits.low), ctx})
+	if old != nil {
+		r.pool.pauses.Add(old.mark.Pauses())
 	}
+	r.pool.backlog.Store(0)
+	r.pool.up.Store(0)
+	r.balance = credit.NewBalancer(0, r.pool.Slots)
+	for _, w := range r.pool.workers.all() {
+		w.assigned.Store(0)
+	}
+}
+
+// seat is the entry of the worker with that index, which may be new.
+func (r *router) seat(worker int) *seat {
+	for len(r.workers) <= worker {
+		r.workers = append(r.workers, seat{state: r.pool.grow(len(r.workers))})
+	}
+	r.balance.Grow(len(r.workers))
+	return &r.workers[worker]
 }
 
 // onStopping leaves the deliveries to the broker actor, which closes their
@@ -101,11 +124,17 @@ func (r *router) onStopping() {
 func (r *router) tell(message any) { r.pool.system.Send(r.self, message) }
 
 func (r *router) onArrivals(m *arrivals) {
+	n := int64(len(m.flights))
+	r.pool.counters.delivered.Add(n)
+	number := r.pool.numbers.Add(n) - n
 	for _, f := range m.flights {
+		number++
+		f.number = number
 		r.ledger.add(f)
+		r.pool.shown.grow(f.slot)
 		// A consumer of the router before us may deliver until it is closed; the
 		// context of its tasks has ended already.
-		if r.draining || f.source.window != r.pool.window.Load() {
+		if r.draining || r.pool.heldBy() != "" || f.source.window != r.pool.window.Load() {
 			r.settle(f, broker.Requeue)
 			continue
 		}
@@ -129,7 +158,7 @@ func (r *router) dispatch() {
 func (r *router) assign(f *flight, worker int) {
 	w := &r.workers[worker]
 	f.phase, f.worker = withWorker, worker
-	r.pool.workers[worker].assigned.Add(1)
+	w.state.assigned.Add(1)
 	if r.pool.Timeout > 0 {
 		f.assigned = time.Now()
 		r.assigned.push(f)
@@ -141,7 +170,7 @@ func (r *router) assign(f *flight, worker int) {
 // unassign gives the slot of a flight back.
 func (r *router) unassign(f *flight) {
 	r.balance.Release(f.worker)
-	r.pool.workers[f.worker].assigned.Add(-1)
+	r.workers[f.worker].state.assigned.Add(-1)
 	if r.pool.Timeout > 0 {
 		r.assigned.unlink(f)
 	}
@@ -173,7 +202,7 @@ func (r *router) onLate(f *flight) {
 	}
 	w.held--
 	r.balance.Release(f.worker)
-	r.pool.workers[f.worker].assigned.Add(-1)
+	w.state.assigned.Add(-1)
 	// The thread that f has freed may be an old one, and the present one stuck.
 	r.pool.system.Send(w.pid, &abandon{f})
 	r.dispatch()
@@ -192,6 +221,8 @@ func (r *router) conclude(f *flight) {
 		r.logDeadLetter(f)
 		f.outgoing = deadLetter(f.delivery, r.pool, v, time.Now())
 		r.publish(f)
+	case v.action == againIt:
+		r.again(f)
 	case v.action == retryIt:
 		f.outgoing = nextAttempt(f.delivery, r.pool, v, time.Now())
 		r.hold(f)
@@ -277,12 +308,15 @@ func (r *router) settle(f *flight, v broker.Verdict) {
 	err := f.source.consumer.Settle(f.delivery.Tag, v)
 	if err == nil {
 		r.pool.settled.Add(1)
+		r.pool.counters.count(f, v)
 	} else {
+		r.pool.counters.lost.Add(1)
 		f.source.window.mark.Done(1)
 		if !errors.Is(err, broker.ErrStale) {
 			r.pool.log.Error("cannot settle a delivery", "task", f.delivery.MessageID, "err", err)
 		}
 	}
+	r.checkRetired(f.source)
 	r.checkDrained()
 }
 
@@ -293,7 +327,9 @@ func (r *router) drop(f *flight) {
 	}
 	if r.ledger.remove(f) {
 		f.source.window.mark.Done(1)
+		r.pool.counters.lost.Add(1)
 	}
+	r.checkRetired(f.source)
 	r.checkDrained()
 }
 
@@ -322,36 +358,4 @@ func (r *router) revoke(f *flight) bool {
 	}
 	r.unassign(f)
 	return true
-}
-
-func (r *router) onWorkerUp(m *workerUp) {
-	w := &r.workers[m.worker]
-	if m.generation <= w.generation {
-		return
-	}
-	r.takeBack(m.worker) // in case its end was never told
-	w.pid, w.generation = m.pid, m.generation
-	r.balance.Up(m.worker)
-	r.dispatch()
-}
-
-func (r *router) onWorkerDown(m *workerDown) {
-	if m.generation != r.workers[m.worker].generation {
-		return
-	}
-	r.balance.Down(m.worker)
-	r.takeBack(m.worker)
-	r.dispatch()
-}
-
-// takeBack puts what a dead generation of the worker had not started at the head
-// of the backlog. What it had started reports by itself.
-func (r *router) takeBack(worker int) {
-	r.ledger.each(func(f *flight) {
-		if f.phase == withWorker && f.worker == worker && r.revoke(f) {
-			fresh := f.again()
-			r.ledger.replace(f, fresh)
-			r.backlog.pushFront(fresh)
-		}
-	})
 }

@@ -42,7 +42,8 @@ func (r *router) onSweep() {
 // worker has lost as many goroutines as it has slots already: then the slot
 // stays taken, so that a pool of stuck handlers cannot grow without bound.
 func (r *router) abandon(f *flight) {
-	w, s := &r.workers[f.worker], &r.pool.workers[f.worker]
+	w := &r.workers[f.worker]
+	s := w.state
 	s.abandoned.Add(1)
 	w.lost++
 	err := overdue(r.pool.Timeout, r.pool.AbandonAfter)
@@ -61,15 +62,9 @@ func (r *router) abandon(f *flight) {
 // onDrain hands back what has not started.
 func (r *router) onDrain() {
 	r.draining = true
-	for r.backlog.n > 0 {
-		r.settle(r.backlog.pop(), broker.Requeue)
-	}
-	r.pool.backlog.Store(0)
+	r.handBack()
 	r.ledger.each(func(f *flight) {
-		switch {
-		case f.phase == withWorker && r.revoke(f):
-			r.settle(f, broker.Requeue)
-		case f.phase == onHold:
+		if f.phase == onHold {
 			// The attempt has been made and must be counted, so its copy goes
 			// out now instead of after the wait.
 			f.timer.Stop()
@@ -95,7 +90,7 @@ func (r *router) onGiveUp() {
 			if !f.state.CompareAndSwap(stateRunning, stateAbandoned) {
 				return // it has just ended; its result is on the way
 			}
-			r.pool.workers[f.worker].abandoned.Add(1)
+			r.workers[f.worker].state.abandoned.Add(1)
 			r.workers[f.worker].lost++
 			r.unassign(f)
 		}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/internal/restart"
 	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/supervisor/process"
 )
 
 // System is a configured runtime: a supervision tree of a broker actor and, for
@@ -20,7 +22,11 @@ import (
 type System struct {
 	opts    Options
 	system  *supervisor.System
-	pools   []*pool
+	pools   atomic.Pointer[[]*pool]
+	turn    chan struct{} // capacity 1: holds a token while an operator's change is carried out
+	node    string        // host name
+	host    *process.Host // of this System; nil without processes, or with Options.Host
+	emptied chan struct{} // closed when all pools have ended by themselves, see Options.Burst
 	broker  address
 	status  brokerStatus
 	stop    stopping
@@ -43,17 +49,47 @@ func New(o Options) (*System, error) {
 	}
 	s := &System{
 		opts: o, log: o.Logger, system: supervisor.NewSystem(o.Logger),
-		abort: make(chan struct{}), failed: make(chan error, 1),
+		abort: make(chan struct{}), failed: make(chan error, 1), turn: make(chan struct{}, 1),
+		node: node, emptied: make(chan struct{}),
 	}
 	if o.Observe != nil {
 		s.system.Observe(o.Observe)
 	}
+	var pools []*pool
 	for _, p := range o.Pools {
-		q := newPool(p, o.Logger)
-		q.node, q.system, q.broker, q.stop = node, s.system, &s.broker, &s.stop
-		s.pools = append(s.pools, q)
+		q, err := s.newPool(p)
+		if err != nil {
+			return nil, err
+		}
+		pools = append(pools, q)
 	}
+	s.put(pools)
 	return s, nil
+}
+
+// newPool makes what the actors of a pool share.
+func (s *System) newPool(o Pool) (*pool, error) {
+	if o.Process != nil {
+		if err := s.openHost(); err != nil {
+			return nil, err
+		}
+		options := *o.Process
+		options.Pool, options.Host = o.Name, cmp.Or(options.Host, s.opts.Host, s.host)
+		options.Logger = cmp.Or(options.Logger, s.log)
+		o.Process = &options
+	}
+	p := newPool(o, s.log)
+	p.node, p.system, p.broker, p.stop, p.notify = s.node, s.system, &s.broker, &s.stop, s.opts.Observe
+	p.burst = s.opts.Burst
+	return p, nil
+}
+
+// openHost makes what starts processes, once.
+func (s *System) openHost() (err error) {
+	if s.opts.Host == nil && s.host == nil {
+		s.host, err = process.NewHost(process.HostOptions{Logger: s.log})
+	}
+	return err
 }
 
 // Run starts everything and blocks. When ctx ends it drains: no new deliveries,
@@ -65,6 +101,9 @@ func New(o Options) (*System, error) {
 // It may be called once.
 func (s *System) Run(ctx context.Context) error {
 	defer s.system.Close()
+	if s.host != nil {
+		defer s.host.Close()
+	}
 	root, stopRoot := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRoot()
 	ended := make(chan error, 1)
@@ -76,6 +115,7 @@ func (s *System) Run(ctx context.Context) error {
 	case err = <-ended:
 		return err
 	case err = <-s.failed:
+	case <-s.emptied:
 	case <-ctx.Done():
 	case <-s.abort:
 	}
@@ -128,10 +168,8 @@ func (s *System) Restart(ctx context.Context, id string) error { return s.system
 
 func (s *System) inFlight() int64 {
 	var n int64
-	for _, p := range s.pools {
-		if w := p.window.Load(); w != nil {
-			n += w.mark.Depth()
-		}
+	for _, p := range s.all() {
+		n += p.inFlight()
 	}
 	return n
 }
@@ -145,13 +183,9 @@ func (s *System) tellBroker(message any) {
 // children is the tree below the root: the broker first and the services last.
 // Each pool is a pair, so that a crash in it restarts nothing of the others.
 func (s *System) children() []supervisor.Child {
-	pools := make([]supervisor.Child, len(s.pools))
-	for i, p := range s.pools {
-		pools[i] = p.child()
-	}
-	flights := 0
-	for _, p := range s.pools {
-		flights += p.High
+	var pools []supervisor.Child
+	for _, p := range s.all() {
+		pools = append(pools, p.child())
 	}
 	children := []supervisor.Child{
 		{
@@ -159,16 +193,14 @@ func (s *System) children() []supervisor.Child {
 			Producer: func() actor.Actor {
 				return &brokerActor{
 					dialer: s.opts.Dialer, reconnect: restart.Backoff(s.opts.Reconnect), log: s.log,
-					system: s.system, stop: &s.stop, status: &s.status, denied: s.deny, flights: flights,
+					system: s.system, stop: &s.stop, status: &s.status, denied: s.deny, flights: s.flights,
+					notify: s.opts.Observe,
 				}
 			},
 			Up:      func(pid *actor.PID, _ int) { s.broker.pid.Store(pid) },
 			Inspect: s.status.inspect,
 		},
-		{
-			ID: "pools", Kind: "sup", Children: pools,
-			Supervisor: &supervisor.Spec{Strategy: supervisor.OneForOne, Intensity: 3, Period: time.Minute},
-		},
+		s.poolsChild(pools),
 	}
 	for _, service := range s.opts.Services {
 		children = append(children, supervisor.Child{
@@ -176,6 +208,31 @@ func (s *System) children() []supervisor.Child {
 		})
 	}
 	return children
+}
+
+// poolsChild is the supervisor of all pools. In a burst it ends with the last one,
+// and then the System does.
+func (s *System) poolsChild(pools []supervisor.Child) supervisor.Child {
+	spec := *s.opts.PoolsSupervisor
+	c := supervisor.Child{ID: "pools", Kind: "sup", Children: pools, Supervisor: &spec}
+	if s.opts.Burst != nil {
+		c.Restart, spec.AutoShutdown = supervisor.Transient, supervisor.AllSignificant
+		c.Down = func(e supervisor.Exit) {
+			if e.Reason != supervisor.Abnormal && !s.stop.draining.Load() {
+				close(s.emptied)
+			}
+		}
+	}
+	return c
+}
+
+// flights is how many deliveries all pools may have.
+func (s *System) flights() int {
+	n := 0
+	for _, p := range s.all() {
+		n += p.limits.Load().high
+	}
+	return n
 }
 
 // deny ends Run because the broker has refused our first connection.
@@ -189,31 +246,72 @@ func (s *System) deny(err error) {
 // child is a pool's part of the tree: a router and the supervisor of its
 // workers, which needs the router and is restarted with it.
 func (p *pool) child() supervisor.Child {
-	workers := make([]supervisor.Child, p.Workers)
-	for i := range workers {
-		workers[i] = supervisor.Child{
-			ID: p.workerID(i), Kind: "worker",
-			Producer: func() actor.Actor { return p.worker(i) },
-			Up:       func(pid *actor.PID, gen int) { p.toRouter(&workerUp{i, gen, pid}) },
-			Down:     func(e supervisor.Exit) { p.toRouter(&workerDown{i, e.Generation}) },
-			Inspect:  p.inspectWorker(i),
-		}
+	workers := *p.Supervise
+	workers.Strategy = supervisor.Dynamic
+	pair := &supervisor.Spec{
+		Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute,
+		Backoff: workers.Backoff, OnExhausted: workers.OnExhausted,
 	}
-	return supervisor.Child{
-		ID: p.Name, Kind: "sup",
-		Supervisor: &supervisor.Spec{Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute},
-		Children: []supervisor.Child{
-			{
-				ID: "router:" + p.Name, Kind: "router",
-				Producer: func() actor.Actor { return &router{pool: p} },
-				Up: func(pid *actor.PID, _ int) {
-					p.router.pid.Store(pid)
-					p.send(p.broker, &routerUp{p})
-				},
-				Down:    func(supervisor.Exit) { p.send(p.broker, &routerDown{p}) },
-				Inspect: p.inspectRouter,
-			},
-			{ID: "pool:" + p.Name, Kind: "pool", Supervisor: p.Supervise, Children: workers},
+	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Down: p.onDown, Up: p.onUp}
+	router := p.routerChild()
+	if p.burst != nil {
+		pair.AutoShutdown = supervisor.AnySignificant
+		child.Restart, child.Significant = supervisor.Transient, true
+		router.Restart, router.Significant = supervisor.Transient, true
+	}
+	child.Children = []supervisor.Child{
+		router,
+		{
+			ID: "pool:" + p.Name, Kind: "pool", Supervisor: &workers, Size: int(p.size.Load()),
+			Template: p.workerChild, Up: p.onUp, Down: p.onDown, Inspect: p.inspectWorkers,
 		},
+	}
+	child.Children = append(child.Children, p.services()...)
+	return child
+}
+
+func (p *pool) routerChild() supervisor.Child {
+	return supervisor.Child{
+		ID: "router:" + p.Name, Kind: "router",
+		Producer: func() actor.Actor { return &router{pool: p} },
+		Up: func(pid *actor.PID, _ int) {
+			p.router.pid.Store(pid)
+			p.send(p.broker, &routerUp{p})
+		},
+		Down:    func(supervisor.Exit) { p.send(p.broker, &routerDown{p}) },
+		Inspect: p.inspectRouter,
+	}
+}
+
+// workerChild is the n-th worker, counted from 1.
+func (p *pool) workerChild(n int) supervisor.Child {
+	i := n - 1
+	state := p.grow(i)
+	c := supervisor.Child{
+		ID: p.workerID(i), Kind: "worker", Restart: p.WorkerRestart, Shutdown: p.WorkerShutdown,
+		Producer: func() actor.Actor { return p.worker(i) },
+		Up:       func(pid *actor.PID, _ int) { p.toRouter(&workerUp{i, state.ups.Add(1), pid}) },
+		Down:     func(supervisor.Exit) { p.toRouter(&workerDown{i, state.ups.Load()}) },
+		Inspect:  p.inspectWorker(i),
+	}
+	if state.slot != nil {
+		c.Kind = "slot"
+		c.Kill = func(*actor.PID, int) { _ = state.slot.Kill() } // it has ended otherwise
+	}
+	return c
+}
+
+// onDown and onUp: a pool whose workers or router gave up takes no deliveries until
+// an operator brings them back.
+func (p *pool) onDown(e supervisor.Exit) {
+	if e.Parked {
+		p.parked.Store(true)
+		p.send(p.broker, &intakeChanged{pool: p})
+	}
+}
+
+func (p *pool) onUp(*actor.PID, int) {
+	if p.parked.CompareAndSwap(true, false) {
+		p.send(p.broker, &intakeChanged{pool: p})
 	}
 }

@@ -142,7 +142,7 @@ func TestInFlightNeverExceedsHigh(t *testing.T) {
 			return r.broker.Acked() == 1000
 		})
 		n := find(r.system.Tree(), "router:work")
-		if peak := r.system.pools[0].window.Load().mark.Peak(); peak != 100 || r.broker.Peak() != 100 {
+		if peak := r.system.all()[0].window.Load().mark.Peak(); peak != 100 || r.broker.Peak() != 100 {
 			t.Errorf("peak in flight = %d, unsettled at the broker %d, want 100", peak, r.broker.Peak())
 		}
 		if *n.Pauses < 9 || !paused || *n.Paused || *n.Settled != 1000 || *n.InFlight != 0 || *n.High != 100 || *n.Low != 40 {

@@ -1,14 +1,18 @@
 package actors
 
 import (
+	"context"
+	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/task"
 )
 
 // Task is a task that runs.
 type Task struct {
-	ID      string // of the message; may be empty
+	ID      string // of the message, or "<pool>#<number>" when it has none
 	Name    string
 	Pool    string
 	Worker  string // the id of its node
@@ -22,33 +26,64 @@ type Task struct {
 // show makes a flight that runs known to System.Tasks. Its place is that in the
 // ledger, so that nothing needs to be looked for.
 func (p *pool) show(f *flight, m *task.Message) {
-	if f.slot < len(p.shown) {
-		f.message, f.began = m, time.Now().UnixNano()
-		p.shown[f.slot].Store(f)
-	}
+	f.message, f.began = m, time.Now()
+	p.shown.at(f.slot).Store(f)
 }
 
 // hide is called at the end of each flight that ran; another one may have its
 // place if it was abandoned.
 func (p *pool) hide(f *flight) {
-	if f.slot < len(p.shown) {
-		p.shown[f.slot].CompareAndSwap(f, nil)
+	if f.message != nil {
+		p.durations.add(time.Since(f.began))
+		p.shown.at(f.slot).CompareAndSwap(f, nil)
 	}
+}
+
+// id is the message's, or one by which it can be told from others while it is in
+// flight.
+func (p *pool) id(f *flight) string {
+	if f.delivery.MessageID != "" {
+		return f.delivery.MessageID
+	}
+	if f.message != nil && f.message.ID != "" {
+		return f.message.ID
+	}
+	return p.Name + "#" + strconv.FormatInt(f.number, 10)
 }
 
 // Tasks are the tasks that run now, by pools. It asks no actor, so that it
 // answers while all of them are busy; tasks may begin and end meanwhile.
 func (s *System) Tasks() []Task {
 	var list []Task
-	for _, p := range s.pools {
-		for i := range p.shown {
-			if f := p.shown[i].Load(); f != nil {
-				list = append(list, Task{
-					ID: f.message.ID, Name: f.message.Name, Pool: p.Name, Worker: p.workerID(f.worker),
-					Attempt: f.message.Attempt, Since: time.Unix(0, f.began), Abandoned: f.state.Load() == stateAbandoned,
-				})
-			}
-		}
+	for _, p := range s.all() {
+		p.shown.each(func(f *flight) {
+			list = append(list, Task{
+				ID: p.id(f), Name: f.message.Name, Pool: p.Name, Worker: p.workerID(f.worker),
+				Attempt: f.message.Attempt, Since: f.began.Round(0), Abandoned: f.state.Load() == stateAbandoned,
+			})
+		})
 	}
 	return list
+}
+
+// Cancel ends the contexts of the running tasks with that id, with the cause
+// ErrCancelled, and returns how many there are; if none, the error wraps
+// supervisor.ErrNotFound. A task that fails then goes to the dead-letter queue with
+// the reason cancelled; one that succeeds nevertheless has succeeded. It does not
+// wait for the tasks.
+func (s *System) Cancel(_ context.Context, id string) (int, error) {
+	n := 0
+	for _, p := range s.all() {
+		p.shown.each(func(f *flight) {
+			if p.id(f) == id && f.state.Load() == stateRunning {
+				p.log.Warn("cancelling a task as asked", "task", id, "worker", p.workerID(f.worker))
+				f.context.cancel(ErrCancelled)
+				n++
+			}
+		})
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("actors: cancel %q: no such task runs: %w", id, supervisor.ErrNotFound)
+	}
+	return n, nil
 }

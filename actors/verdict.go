@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/restart"
+	"github.com/magne-actors/magne-actors/supervisor/process"
 	"github.com/magne-actors/magne-actors/task"
 )
 
@@ -18,6 +19,7 @@ const (
 	requeueIt
 	retryIt      // publish a copy with the next attempt number after a wait, then ack
 	deadLetterIt // publish a copy to the dead-letter queue, then ack
+	againIt      // give it to another worker: it was not started
 )
 
 // verdict is what became of one attempt.
@@ -28,6 +30,8 @@ type verdict struct {
 	reason  string        // for deadLetterIt, one of the reasons below
 	err     error         // what went wrong; nil for ackIt
 	stack   []byte        // of a panic
+	lost    int           // workers that have died under the task, this one included
+	autopsy string        // of the last of them
 }
 
 // flatten replaces the error by its text, on the goroutine of the task: an error
@@ -70,6 +74,8 @@ const (
 	reasonMaxAttempts = "max_attempts" // every attempt has failed
 	reasonPanic       = "panic"        // every attempt has failed, the last by a panic
 	reasonTimeout     = "timeout"      // every attempt has failed, the last by its timeout
+	reasonCancelled   = "cancelled"    // by an operator
+	reasonLost        = "worker_lost"  // too many worker processes have died under it
 )
 
 // Causes of a cancelled task context; context.Cause tells a handler which.
@@ -98,6 +104,8 @@ func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
 		v.action, v.reason = deadLetterIt, reasonUnknownTask
 	case outcome.Kind == task.KindDiscard:
 		v.action, v.reason = deadLetterIt, reasonDiscarded
+	case errors.Is(cause, ErrCancelled):
+		v.action, v.reason = deadLetterIt, reasonCancelled
 	case errors.Is(cause, ErrShutdown) || errors.Is(cause, ErrAborted):
 		// We took the attempt away from the handler, so it does not count.
 		v.action = requeueIt
@@ -119,6 +127,9 @@ func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
 func exhausted(err error) string {
 	if _, ok := errors.AsType[*task.PanicError](err); ok {
 		return reasonPanic
+	}
+	if lost, ok := errors.AsType[*process.LostError](err); ok && lost.Why == process.WhyTimeout {
+		return reasonTimeout
 	}
 	if errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
 		return reasonTimeout

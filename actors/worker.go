@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 
@@ -18,10 +17,13 @@ import (
 type worker struct {
 	pool   *pool
 	index  int
+	state  *workerState
+	handle task.HandlerFunc
 	thread chan *flight // mode thread: the worker's OS thread receives; nil otherwise
 	tasks  chan *flight // mode coroutine: what no goroutine has begun; nil otherwise
 }
 
+// Receive never blocks.
 func (w *worker) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *assign:
@@ -36,7 +38,7 @@ func (w *worker) Receive(ctx actor.Context) {
 }
 
 func (w *worker) onStarted() {
-	if w.pool.Mode == Coroutine {
+	if w.pool.Mode != Thread {
 		w.tasks = make(chan *flight, w.pool.Slots)
 		return
 	}
@@ -124,7 +126,7 @@ func (w *worker) run(f *flight) {
 	if !f.state.CompareAndSwap(stateQueued, stateRunning) {
 		return
 	}
-	s := &w.pool.workers[w.index]
+	s := w.state
 	s.running.Add(1)
 	err := errGoexit
 	var v verdict
@@ -133,11 +135,12 @@ func (w *worker) run(f *flight) {
 			err = &task.PanicError{Value: r, Stack: debug.Stack()}
 		}
 		if err != nil {
-			v = judge(&w.pool.Retry, attemptOf(f.delivery), err, context.Cause(f.source.window.ctx), rand.Float64())
+			v = w.pool.judge(f, err, context.Cause(f.current()))
 		}
 		v.flatten()
 		s.running.Add(-1)
 		w.pool.hide(f)
+		f.context.release()
 		if f.state.CompareAndSwap(stateRunning, stateDone) {
 			f.verdict = v
 		} else {
@@ -145,6 +148,6 @@ func (w *worker) run(f *flight) {
 		}
 		w.pool.toRouter((*finished)(f))
 	}()
-	v = w.pool.attempt(f)
+	v = w.pool.attempt(f, w.handle)
 	err = nil
 }

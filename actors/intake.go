@@ -1,0 +1,276 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/restart"
+)
+
+// intake is the broker actor's side of a pool.
+type intake struct {
+	pool     *pool
+	up       bool // its router is up
+	try      int  // of subscribing; fences timers and answers of older ones
+	tries    restart.Series
+	consumer broker.Consumer
+	finish   chan struct{} // closed to tell the pump that we drain
+	source   *source       // of consumer
+	credit   int           // of consumer
+}
+
+// retiree is a consumer that was cancelled and is closed when its last delivery is
+// settled.
+type retiree struct {
+	pool   *pool
+	source *source
+	ended  bool            // its pump has; until then, the next consumer waits
+	done   chan<- struct{} // may be nil
+}
+
+func (b *brokerActor) onRouterUp(m *routerUp) {
+	in := b.intakes[m.pool]
+	if in == nil {
+		in = &intake{pool: m.pool, tries: restart.Series{Backoff: b.reconnect}}
+		b.intakes[m.pool] = in
+	}
+	in.up = true
+	if m.pool.isDraining() {
+		m.pool.toRouter(&drain{})
+		m.pool.toRouter(&intakeClosed{})
+		return
+	}
+	b.look(in)
+}
+
+func (b *brokerActor) onRouterDown(m *routerDown) {
+	in := b.intakes[m.pool]
+	if in == nil {
+		return
+	}
+	in.up = false
+	in.try++
+	m.pool.setIntake(intakeConnecting, nil)
+	b.closeConsumers(in)
+}
+
+// onIntakeChanged carries out what an operator, or the end of a pool's workers,
+// has changed.
+func (b *brokerActor) onIntakeChanged(m *intakeChanged) {
+	in := b.intakes[m.pool]
+	if in == nil || !in.up || m.pool.isDraining() {
+		if m.done != nil {
+			close(m.done)
+		}
+		return
+	}
+	held := m.pool.heldBy() != ""
+	if in.consumer != nil && (held || in.credit != m.pool.limits.Load().high) {
+		b.retire(in, m.done)
+	} else {
+		m.pool.toRouter(&handBack{done: m.done})
+	}
+	b.look(in)
+}
+
+// look subscribes if it should.
+func (b *brokerActor) look(in *intake) {
+	if in.pool.heldBy() == "" {
+		b.subscribeNow(in)
+		return
+	}
+	in.try++ // whatever is under way is not wanted
+	in.pool.setIntake(intakeSuspended, nil)
+}
+
+// retire cancels the consumer of an intake and leaves it open for the settlements
+// of what runs.
+func (b *brokerActor) retire(in *intake, done chan<- struct{}) {
+	in.pool.setIntake(intakeConnecting, nil)
+	b.retired[in.consumer] = &retiree{pool: in.pool, source: in.source, done: done}
+	b.cancelConsumer(in)
+	in.consumer = nil
+	in.try++
+}
+
+func (b *brokerActor) onConsumerIdle(c broker.Consumer) {
+	if _, ok := b.retired[c]; ok {
+		delete(b.retired, c)
+		b.own(func() { closeSoon(c.Close) })
+	}
+}
+
+// onLeave drains one pool.
+func (b *brokerActor) onLeave(p *pool) {
+	if in := b.intakes[p]; in != nil && in.up {
+		b.drain(in)
+	} else { // its router is down; it will be told when it comes up
+		p.toRouter(&drain{})
+		p.toRouter(&intakeClosed{})
+	}
+}
+
+// drain ends an intake for good. Its pump hands back what is still in our hands.
+func (b *brokerActor) drain(in *intake) {
+	in.try++
+	in.pool.setIntake(intakeDraining, nil)
+	in.pool.toRouter(&drain{})
+	if in.consumer == nil {
+		in.pool.toRouter(&intakeClosed{})
+		return
+	}
+	b.cancelConsumer(in)
+}
+
+// cancelConsumer has the pump and the broker stop.
+func (b *brokerActor) cancelConsumer(in *intake) {
+	close(in.finish)
+	consumer, log := in.consumer, in.pool.log
+	b.own(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, cancelTimeout)
+		defer cancel()
+		if err := consumer.Cancel(ctx); err != nil && b.ctx.Err() == nil {
+			// Without a cancel-ok the deliveries would go on; ending the
+			// consumer returns them to the queue.
+			log.Warn("cannot cancel the consumer, closing it", "err", err)
+			closeSoon(consumer.Close)
+		}
+	})
+}
+
+// closeConsumers gives up all consumers of a pool.
+func (b *brokerActor) closeConsumers(in *intake) {
+	shut := func(c broker.Consumer) {
+		if !isDone(c.Done()) {
+			b.own(func() { closeSoon(c.Close) })
+		}
+	}
+	if c := in.consumer; c != nil {
+		in.consumer = nil
+		shut(c)
+	}
+	for c, r := range b.retired {
+		if r.pool == in.pool {
+			r.finish()
+			delete(b.retired, c)
+			shut(c)
+		}
+	}
+}
+
+// finish tells who waits for the consumer's end that nothing more will come of it.
+func (r *retiree) finish() {
+	if r.done != nil {
+		close(r.done)
+		r.done = nil
+	}
+}
+
+// subscribeNow starts a subscription unless there is one already, or nobody to
+// deliver to, or nothing to subscribe on.
+func (b *brokerActor) subscribeNow(in *intake) {
+	if b.session == nil || !in.up || in.consumer != nil || in.pool.isDraining() || in.pool.heldBy() != "" {
+		return
+	}
+	for _, r := range b.retired {
+		if r.pool == in.pool && !r.ended {
+			return // onRetired looks again: two pumps must not raise one watermark
+		}
+	}
+	in.try++
+	b.onSubscribe(&subscribe{in.pool, in.try})
+}
+
+func (b *brokerActor) onSubscribe(m *subscribe) {
+	in := b.intakes[m.pool]
+	if in == nil || m.try != in.try || b.session == nil || m.pool.isDraining() {
+		return
+	}
+	win := m.pool.window.Load()
+	credit := m.pool.limits.Load().high
+	source := broker.Source{Queue: m.pool.Queue, Credit: credit, Settled: win.mark.Done}
+	session := b.session
+	b.own(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
+		defer cancel()
+		c, err := session.Consume(ctx, source)
+		b.tell(&subscribed{m.pool, m.try, win, credit, c, err})
+	})
+}
+
+func (b *brokerActor) onSubscribed(m *subscribed) {
+	in := b.intakes[m.pool]
+	if in == nil || m.try != in.try || m.pool.isDraining() || b.ctx.Err() != nil {
+		if m.consumer != nil {
+			b.own(func() { closeSoon(m.consumer.Close) })
+		}
+		return
+	}
+	if m.err != nil {
+		b.resubscribe(in, intakeDown, fmt.Errorf("consume from queue %q: %w", m.pool.Queue.Name, m.err))
+		return
+	}
+	in.consumer, in.finish, in.credit = m.consumer, make(chan struct{}), m.credit
+	in.source = &source{consumer: m.consumer, window: m.window}
+	in.tries.Up(time.Now())
+	in.pool.setIntake(intakeConsuming, nil)
+	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.credit, "low", m.pool.limits.Load().low)
+	p := &pump{pool: in.pool, source: in.source, finish: in.finish}
+	b.own(func() {
+		p.run()
+		b.tell(&consumerEnded{m.pool, m.consumer, m.consumer.Err()})
+	})
+}
+
+// resubscribe waits out the backoff after a subscription that failed or died.
+func (b *brokerActor) resubscribe(in *intake, word string, err error) {
+	if b.session == nil || isDone(b.session.Done()) {
+		in.pool.setIntake(intakeConnecting, err)
+		return // the next session will subscribe
+	}
+	in.try++
+	wait := b.after(&in.tries, &subscribe{in.pool, in.try})
+	in.pool.setIntake(word, err)
+	in.pool.log.Error("not consuming", "queue", in.pool.Queue.Name, "err", err, "retry_in", wait)
+}
+
+func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
+	if r := b.retired[m.consumer]; r != nil {
+		b.onRetired(r, m.consumer)
+		return
+	}
+	in := b.intakes[m.pool]
+	if in == nil {
+		return
+	}
+	if m.pool.isDraining() {
+		if in.consumer == m.consumer {
+			m.pool.toRouter(&intakeClosed{})
+		}
+		return
+	}
+	if in.consumer != m.consumer {
+		return
+	}
+	in.consumer = nil
+	if m.err == nil {
+		m.err = errors.New("the consumer ended")
+	}
+	b.resubscribe(in, intakeConnecting, m.err)
+}
+
+// onRetired: the pump of a retired consumer has sent its last arrivals.
+func (b *brokerActor) onRetired(r *retiree, c broker.Consumer) {
+	r.ended = true
+	if isDone(c.Done()) { // the pump has told the router of the loss
+		delete(b.retired, c)
+	}
+	r.pool.toRouter(&handBack{r.source, r.done})
+	r.done = nil // the router closes it
+	if in := b.intakes[r.pool]; in != nil && in.up && !r.pool.isDraining() {
+		b.look(in)
+	}
+}

@@ -1,0 +1,73 @@
+package actors
+
+import (
+	"cmp"
+	"errors"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/restart"
+	"github.com/magne-actors/magne-actors/supervisor/process"
+)
+
+// defaultMaxLost is after how many lost workers a task is dead-lettered.
+const defaultMaxLost = 3
+
+// maxBounces is how often a flight is given to another worker of this pool before
+// it goes back to the queue.
+const maxBounces = 16
+
+// judge decides what becomes of a flight whose run ended with err; cause is that
+// of its context, if that is done.
+func (p *pool) judge(f *flight, err, cause error) verdict {
+	n := attemptOf(f.delivery)
+	if errors.Is(err, process.ErrNotStarted) && cause == nil {
+		return verdict{action: againIt, attempt: n, err: err}
+	}
+	v := judge(&p.Retry, n, err, cause, rand.Float64())
+	lost, ok := errors.AsType[*process.LostError](err)
+	if !ok || v.action == requeueIt || v.reason == reasonCancelled {
+		return v
+	}
+	v.autopsy = autopsy(lost)
+	if lost.Why == process.WhyTimeout {
+		return v // a failed attempt like any other
+	}
+	return p.judgeLost(v, lostBefore(f.delivery)+1)
+}
+
+// judgeLost decides about a task under which n workers have died by now. It may
+// have killed them or have been there by chance: a death is no attempt, but there
+// is a limit to them.
+func (p *pool) judgeLost(v verdict, n int) verdict {
+	v.lost = n
+	most := defaultMaxLost
+	if p.Process != nil {
+		most = cmp.Or(p.Process.MaxLost, most)
+	}
+	if n >= most {
+		v.action, v.reason = deadLetterIt, reasonLost
+		return v
+	}
+	v.action, v.reason, v.after = retryIt, "", restart.Backoff(p.Retry.Backoff).Delay(n, rand.Float64())
+	return v
+}
+
+// lostBefore is how many workers have died under the task before.
+func lostBefore(d *broker.Delivery) int { return count(d.Headers[headerLost], 0) }
+
+// autopsy is what a dead letter says of the worker's end.
+func autopsy(e *process.LostError) string {
+	var b strings.Builder
+	b.WriteString(e.Error())
+	for _, line := range e.Exit.Tail {
+		b.WriteString("\n" + line.Stream.String() + ": " + line.Text)
+	}
+	s := b.String()
+	if len(s) > maxAutopsyHeader { // the end says most
+		head, _, _ := strings.Cut(s, "\n")
+		s = head + "\n...\n" + s[len(s)-maxAutopsyHeader+min(len(head), maxAutopsyHeader/2)+5:]
+	}
+	return strings.ToValidUTF8(s, "")
+}

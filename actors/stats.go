@@ -1,0 +1,135 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// PoolStats are the figures of one pool. Counters count from the start of the
+// pool.
+type PoolStats struct {
+	Pool  string
+	Queue string
+
+	Consuming bool // its consumer is there
+	Paused    bool // by the watermark
+	Suspended bool // by an operator
+	Parked    bool // it gave up
+
+	High, Low                                     int64
+	InFlight, Queued, Running, Workers, Abandoned int64 // as of now
+
+	Pauses       int64 // by the watermark
+	Delivered    int64
+	Acked        int64 // tasks that are done
+	Requeued     int64 // given back to the queue
+	Retried      int64 // acked after a copy for the next attempt was confirmed
+	DeadLettered int64 // acked after a copy for the dead-letter queue was confirmed
+	Lost         int64 // their consumer died before the settlement; the broker delivers them again
+	Durations    Histogram
+}
+
+// Histogram counts the durations of runs of handlers.
+type Histogram struct {
+	Bounds []float64 // seconds: upper bounds of all buckets but the last
+	Counts []int64   // one more than Bounds
+	Sum    float64   // seconds
+}
+
+// bounds are the upper bounds of the durations' buckets.
+func bounds() []time.Duration {
+	return []time.Duration{
+		time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+		50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+		2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute,
+	}
+}
+
+// durations is a histogram that any goroutine may add to.
+type durations struct {
+	bounds []time.Duration
+	counts []atomic.Int64
+	sum    atomic.Int64 // nanoseconds
+}
+
+func newDurations() durations {
+	b := bounds()
+	return durations{bounds: b, counts: make([]atomic.Int64, len(b)+1)}
+}
+
+// add is a scan: most tasks are in the first buckets or take so long that the
+// scan does not matter.
+func (h *durations) add(d time.Duration) {
+	i := 0
+	for i < len(h.bounds) && d > h.bounds[i] {
+		i++
+	}
+	h.counts[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+func (h *durations) read() Histogram {
+	r := Histogram{Sum: time.Duration(h.sum.Load()).Seconds()}
+	for _, b := range h.bounds {
+		r.Bounds = append(r.Bounds, b.Seconds())
+	}
+	for i := range h.counts {
+		r.Counts = append(r.Counts, h.counts[i].Load())
+	}
+	return r
+}
+
+// counters are the settlements of a pool by what they meant, written by its
+// router.
+type counters struct {
+	delivered, acked, requeued, retried, dead, lost atomic.Int64
+}
+
+// count counts a settlement of f.
+func (c *counters) count(f *flight, v broker.Verdict) {
+	switch {
+	case v == broker.Requeue:
+		c.requeued.Add(1)
+	case f.verdict.action == retryIt:
+		c.retried.Add(1)
+	case f.verdict.action == deadLetterIt:
+		c.dead.Add(1)
+	default:
+		c.acked.Add(1)
+	}
+}
+
+// Stats are the figures of all pools. It asks no actor.
+func (s *System) Stats() []PoolStats {
+	var list []PoolStats
+	for _, p := range s.all() {
+		list = append(list, p.stats())
+	}
+	return list
+}
+
+// Reconnects is how often a connection to the broker was lost.
+func (s *System) Reconnects() int64 { return s.status.reconnects.Load() }
+
+func (p *pool) stats() PoolStats {
+	c := &p.counters
+	s := PoolStats{
+		Pool: p.Name, Queue: p.Queue.Name, Consuming: p.intake.Load().word == intakeConsuming,
+		Suspended: p.suspended.Load(), Parked: p.parked.Load(), Queued: p.backlog.Load(),
+		Delivered: c.delivered.Load(), Acked: c.acked.Load(), Requeued: c.requeued.Load(),
+		Retried: c.retried.Load(), DeadLettered: c.dead.Load(), Lost: c.lost.Load(), Durations: p.durations.read(),
+	}
+	limits := p.limits.Load()
+	s.High, s.Low = int64(limits.high), int64(limits.low)
+	if w := p.window.Load(); w != nil {
+		s.InFlight, s.Paused, s.Pauses = w.mark.Depth(), w.mark.Paused(), p.pauses.Load()+w.mark.Pauses()
+	}
+	for _, w := range p.workers.all() {
+		s.Running += w.running.Load()
+		s.Abandoned += w.abandoned.Load()
+	}
+	s.Workers = p.up.Load()
+	return s
+}
