@@ -1,0 +1,133 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/magne-actors/magne-actors/actors"
+)
+
+// namespace is what all names begin with.
+const namespace = "magne"
+
+// Metric describes one metric for a document.
+type Metric struct {
+	Name   string
+	Type   string // counter, gauge or histogram
+	Labels []string
+	Help   string
+}
+
+// Describe are the metrics of this package in the order of the document.
+func Describe() []Metric {
+	list := newFamilies().list
+	out := make([]Metric, len(list))
+	for i, f := range list {
+		out[i] = f.Metric
+	}
+	return out
+}
+
+// family is a metric with what Prometheus wants to know of it.
+type family struct {
+	Metric
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+// families are the metrics; those of the list perPool have a value for each pool
+// that is read as it is.
+type families struct {
+	list    []*family
+	perPool []poolFamily
+
+	build, up, nodes, events, restarts *family
+	brokerUp, reconnects               *family
+	settlements, durations             *family
+	slots                              *family
+}
+
+type poolFamily struct {
+	*family
+	value func(*actors.PoolStats) float64
+}
+
+func newFamilies() *families {
+	f := &families{}
+	f.ofProcess()
+	f.ofBroker()
+	f.ofPools()
+	f.ofSlots()
+	return f
+}
+
+func (f *families) ofProcess() {
+	f.build = f.gauge("build_info", "Always 1; the version of magne-actors and of Go.", "version", "goversion")
+	f.up = f.gauge("up", "1 while the root of the supervision tree is up, 0 while it starts and stops.")
+	f.nodes = f.gauge("nodes", "Nodes of the supervision tree by kind and state.", "kind", "state")
+	f.restarts = f.counter("restarts_total", "Restarts of nodes of the supervision tree, by why the incarnation before had ended.",
+		"kind", "child", "reason")
+	f.events = f.counter("supervision_events_total", "Events of the supervision tree by type.", "type")
+}
+
+func (f *families) ofBroker() {
+	f.brokerUp = f.gauge("broker_up", "1 while there is a session with the broker.")
+	f.reconnects = f.counter("broker_reconnects_total", "Sessions with the broker that were lost. They count towards no restart intensity.")
+}
+
+func (f *families) ofPools() {
+	type stats = actors.PoolStats
+	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	f.pool(gauge, "consuming", "1 while the pool's consumer is there.", func(s *stats) float64 { return truth(s.Consuming) })
+	f.pool(gauge, "suspended", "1 while an operator has paused the pool.", func(s *stats) float64 { return truth(s.Suspended) })
+	f.pool(gauge, "parked", "1 while the pool is given up and waits for an operator.", func(s *stats) float64 { return truth(s.Parked) })
+	f.pool(gauge, "workers", "Workers that are up.", func(s *stats) float64 { return float64(s.Workers) })
+	f.pool(gauge, "in_flight", "Deliveries accepted and not settled: what the watermarks limit.", func(s *stats) float64 { return float64(s.InFlight) })
+	f.pool(gauge, "tasks_queued", "Deliveries that wait for a worker.", func(s *stats) float64 { return float64(s.Queued) })
+	f.pool(gauge, "tasks_running", "Tasks that run.", func(s *stats) float64 { return float64(s.Running) })
+	f.pool(gauge, "tasks_abandoned", "Tasks that outlived their timeout, are not waited for, and still run.", func(s *stats) float64 { return float64(s.Abandoned) })
+	f.pool(gauge, "watermark_high", "Deliveries in flight at which the intake pauses.", func(s *stats) float64 { return float64(s.High) })
+	f.pool(gauge, "watermark_low", "Deliveries in flight at which the intake resumes.", func(s *stats) float64 { return float64(s.Low) })
+	f.pool(gauge, "watermark_paused", "1 while the intake is paused by the high watermark.", func(s *stats) float64 { return truth(s.Paused) })
+	f.pool(counter, "watermark_pauses_total", "How often the high watermark was reached.", func(s *stats) float64 { return float64(s.Pauses) })
+	f.pool(counter, "deliveries_total", "Deliveries accepted from the broker.", func(s *stats) float64 { return float64(s.Delivered) })
+	f.settlements = f.counter("settlements_total", "Deliveries settled, by verdict.", "pool", "verdict")
+	f.pool(counter, "deliveries_lost_total", "Deliveries whose consumer died before they were settled; the broker delivers them again.", func(s *stats) float64 { return float64(s.Lost) })
+	f.durations = f.add("histogram", prometheus.UntypedValue, "task_duration_seconds", "How long handlers ran, whatever came of it.", "pool")
+}
+
+func (f *families) ofSlots() {
+	f.slots = f.gauge("slots", "Worker processes' seats by state, of pools with mode process.", "pool", "state")
+}
+
+func (f *families) gauge(name, help string, labels ...string) *family {
+	return f.add("gauge", prometheus.GaugeValue, name, help, labels...)
+}
+
+func (f *families) counter(name, help string, labels ...string) *family {
+	return f.add("counter", prometheus.CounterValue, name, help, labels...)
+}
+
+func (f *families) pool(kind prometheus.ValueType, name, help string, value func(*actors.PoolStats) float64) {
+	word := "gauge"
+	if kind == prometheus.CounterValue {
+		word = "counter"
+	}
+	f.perPool = append(f.perPool, poolFamily{f.add(word, kind, name, help, "pool"), value})
+}
+
+func (f *families) add(word string, kind prometheus.ValueType, name, help string, labels ...string) *family {
+	full := prometheus.BuildFQName(namespace, "", name)
+	added := &family{
+		Metric: Metric{Name: full, Type: word, Labels: labels, Help: help},
+		desc:   prometheus.NewDesc(full, help, labels, nil), kind: kind,
+	}
+	f.list = append(f.list, added)
+	return added
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
