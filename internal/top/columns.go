@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/internal/treeview"
 )
@@ -34,15 +32,15 @@ type column struct {
 // order on the screen.
 func columns() []column {
 	return []column{
-		{"KIND", 7, 9, false, false, func(l *Line, _ time.Time) string { return treeview.Clean(l.Kind) }},
+		{"KIND", 7, 9, false, false, func(l *Line, _ time.Time) string { return clean(l.Kind) }},
 		{"STATE", 13, 0, false, false, func(l *Line, _ time.Time) string { return stateWord(l) }},
 		{"QUEUED", 6, 5, false, true, func(l *Line, _ time.Time) string { return figure(l.Queued) }},
 		{"RUN", 5, 4, false, true, func(l *Line, _ time.Time) string { return figure(l.Running) }},
 		{"IN-FLIGHT", 11, 1, false, true, func(l *Line, _ time.Time) string { return inFlight(l) }},
-		{"SETTLED/S", 9, 2, false, true, func(l *Line, _ time.Time) string { return rate(l.SettledRate) }},
+		{"SETTLED/S", 9, 2, false, true, func(l *Line, _ time.Time) string { return rate(l.ended()) }},
 		{"HANDLED/S", 9, 6, false, true, func(l *Line, _ time.Time) string { return rate(l.HandledRate) }},
 		{"RESTARTS", 8, 3, false, true, func(l *Line, _ time.Time) string { return restarts(l) }},
-		{"CPU%", 6, 7, true, true, func(l *Line, _ time.Time) string { return rate(l.CPU) }},
+		{"CPU%", 6, 7, true, true, func(l *Line, _ time.Time) string { return cpu(l) }},
 		{"RSS", 5, 8, true, true, func(l *Line, _ time.Time) string { return size(l.RSS) }},
 		{"UP", 6, 10, false, true, func(l *Line, now time.Time) string { return since(l.Since, now) }},
 	}
@@ -106,7 +104,7 @@ func (g *grid) titles() string {
 		b.WriteString(gap + pad(c.title, c.width, c.figures))
 	}
 	if g.errors > 0 {
-		b.WriteString(gap + "LAST-ERROR")
+		b.WriteString(gap + pad("LAST-ERROR OR TASK", g.errors, false))
 	}
 	return b.String()
 }
@@ -124,42 +122,33 @@ func (g *grid) line(l *Line, id string, now time.Time, color bool) string {
 		b.WriteString(gap + cell)
 	}
 	if g.errors > 0 {
-		b.WriteString(gap + pad(treeview.Clean(l.LastError), g.errors, false))
+		b.WriteString(gap + pad(remark(l, now), g.errors, false))
 	}
 	return b.String()
 }
 
-func displayWidth(s string) int { return ansi.StringWidth(s) }
-
-// pad cuts or fills text to a width.
-func pad(text string, width int, right bool) string {
-	text = ansi.Truncate(text, width, "…")
-	blanks := strings.Repeat(" ", max(width-displayWidth(text), 0))
-	if right {
-		return blanks + text
-	}
-	return text + blanks
-}
-
-// paint colours text by health: green, yellow, red.
-func paint(text string, h control.Health) string {
-	code := "32"
-	switch h {
-	case control.Healthy:
-	case control.Degraded:
-		code = "33"
-	case control.Failed:
-		code = "31"
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
 func stateWord(l *Line) string {
-	word := treeview.Clean(l.State)
+	word := clean(l.State)
 	if l.Detail == "parked" {
 		word += " parked"
 	}
 	return word
+}
+
+// remark is the last error, or what a process runs while all is well.
+func remark(l *Line, now time.Time) string {
+	if l.Task == "" || l.LastError != "" && control.StateHealth(l.State) != control.Healthy {
+		return clean(l.LastError)
+	}
+	return clean(l.Task) + " " + since(l.TaskSince, now)
+}
+
+// cpu is what the process of a node uses.
+func cpu(l *Line) string {
+	if l.RSS == 0 {
+		return "-"
+	}
+	return rate(&l.CPU)
 }
 
 func inFlight(l *Line) string {
@@ -200,16 +189,16 @@ func rate(p *float64) string {
 }
 
 // size is a number of bytes in binary units: 812K, 148M, 1.2G.
-func size(p *int64) string {
+func size(n int64) string {
 	switch {
-	case p == nil:
+	case n <= 0:
 		return "-"
-	case *p < 1<<20:
-		return strconv.FormatInt(*p>>10, 10) + "K"
-	case *p < 1000<<20:
-		return strconv.FormatInt(*p>>20, 10) + "M"
+	case n < 1<<20:
+		return strconv.FormatInt(n>>10, 10) + "K"
+	case n < 1000<<20:
+		return strconv.FormatInt(n>>20, 10) + "M"
 	}
-	return strconv.FormatFloat(float64(*p)/(1<<30), 'f', 1, 64) + "G"
+	return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + "G"
 }
 
 func since(t *time.Time, now time.Time) string {

@@ -71,7 +71,7 @@ func (m *Model) explain() tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
-		text := ansi.Wrap(detailsOf(ctx, o, root, node, now), width, " ")
+		text := ansi.WrapWc(detailsOf(ctx, o, root, node, now), width, " ")
 		return described{id: node.ID, lines: strings.Split(strings.TrimRight(text, "\n"), "\n")}
 	}
 }
@@ -83,11 +83,11 @@ func detailsOf(ctx context.Context, o Options, root, node *supervisor.Node, now 
 		if err == nil {
 			node = full
 		} else {
-			parts = append(parts, treeview.Clean(err.Error()))
+			parts = append(parts, clean(err.Error()))
 		}
 	}
 	parts = append(parts, "", treeview.Inspect(node, now, treeview.Options{Color: o.Color}))
-	return strings.Join(parts, "\n")
+	return narrow(strings.Join(parts, "\n"))
 }
 
 // describe shows details, unless the cursor has moved on.
@@ -101,22 +101,21 @@ func (m *Model) describe(d described) {
 	m.details.id, m.details.lines = d.id, d.lines
 }
 
-// change changes the instance beside the UI, one change at a time. doing and done
-// are what the footer says.
-func (m *Model) change(doing, done string, do func(ctx context.Context) error) tea.Cmd {
+// change changes the instance beside the UI, one change at a time.
+func (m *Model) change(what string, do func(ctx context.Context) error) tea.Cmd {
 	if m.acting {
-		m.note = "wait for the change before this one"
+		m.note = "not done: the change before this one goes on"
 		return nil
 	}
-	m.acting, m.note = true, doing+" ..."
+	m.acting, m.note = true, what+" ..."
 	ctx := m.ctx
-	return func() tea.Msg { return changed{done, do(ctx)} }
+	return func() tea.Msg { return changed{what, do(ctx)} }
 }
 
 func (m *Model) changed(c changed) {
 	m.acting, m.due = false, true
-	m.note = c.what
+	m.note = c.what + ": done"
 	if c.err != nil {
-		m.note = fmt.Sprintf("not done: %v", c.err)
+		m.note = fmt.Sprintf("%s: not done: %v", c.what, c.err)
 	}
 }

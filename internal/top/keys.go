@@ -50,20 +50,50 @@ func keys(o Options) []key {
 // changes are the keys of what the Options can do to the instance.
 func changes(o Options) []key {
 	var list []key
-	add := func(name, verb, help string, do func(ctx context.Context, id string) error) {
-		if do != nil {
-			list = append(list, key{[]string{name}, name, help, func(m *Model) tea.Cmd {
-				return m.confirm(verb, do)
-			}})
+	add := func(name, help string, do func(m *Model) tea.Cmd, can bool) {
+		if can {
+			list = append(list, key{[]string{name}, name, help, do})
 		}
 	}
-	add("r", "restart", "restart the node, after a question", o.Restart)
-	add("p", "pause", "pause the pool, after a question", o.Pause)
-	add("u", "resume", "resume the pool, after a question", o.Resume)
-	if o.Scale != nil {
-		list = append(list, key{[]string{"c"}, "c", "scale the pool to a count of workers", askScale})
-	}
+	add("r", "restart the node, after a question", func(m *Model) tea.Cmd {
+		return m.confirm("restart", m.selectedID(), o.Restart)
+	}, o.Restart != nil)
+	add("p", "pause the node's pool, after a question", func(m *Model) tea.Cmd {
+		return m.confirm("pause the pool", m.pool(), o.Pause)
+	}, o.Pause != nil)
+	add("u", "resume the node's pool, after a question", func(m *Model) tea.Cmd {
+		return m.confirm("resume the pool", m.pool(), o.Resume)
+	}, o.Resume != nil)
+	add("c", "change how many workers the node's pool has", func(m *Model) tea.Cmd {
+		return m.askScale(m.pool(), o.Scale)
+	}, o.Scale != nil)
 	return list
+}
+
+func (m *Model) selectedID() string {
+	if l := m.selected(); l != nil {
+		return l.ID
+	}
+	return ""
+}
+
+// pool is the name of the pool that the selected node belongs to, or "".
+func (m *Model) pool() string {
+	if m.selected() == nil {
+		return ""
+	}
+	nodes := m.sample.Nodes
+	for i := m.rows[m.cursor].line; i >= 0; i = nodes[i].parent {
+		for _, prefix := range []string{"pool:", "router:"} {
+			if name, ok := strings.CutPrefix(nodes[i].ID, prefix); ok {
+				return name
+			}
+		}
+		if slices.Contains(nodes[i].Children, "router:"+nodes[i].ID) {
+			return nodes[i].ID
+		}
+	}
+	return ""
 }
 
 // press handles a key.
@@ -185,34 +215,35 @@ func askFilter(m *Model) tea.Cmd {
 	return nil
 }
 
-func askScale(m *Model) tea.Cmd {
-	l, scale := m.selected(), m.o.Scale
-	if l == nil {
-		return nil
+// nothing says that there is nothing to change.
+func (m *Model) nothing() tea.Cmd {
+	m.note = "not done: no node of a pool is selected"
+	return nil
+}
+
+func (m *Model) askScale(pool string, scale func(ctx context.Context, pool string, n int) error) tea.Cmd {
+	if pool == "" {
+		return m.nothing()
 	}
-	id := l.ID
-	m.prompt = &prompt{label: "workers of " + id + ": ", enter: func(m *Model, text string) tea.Cmd {
+	m.prompt = &prompt{label: "workers of the pool " + pool + ": ", enter: func(m *Model, text string) tea.Cmd {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 0 {
 			m.note = "not done: a count of workers is a number, not " + strconv.Quote(text)
 			return nil
 		}
-		return m.change("scaling "+id, id+" has "+strconv.Itoa(n)+" workers", func(ctx context.Context) error {
-			return scale(ctx, id, n)
-		})
+		return m.change("scale the pool "+pool+" to "+strconv.Itoa(n), func(ctx context.Context) error { return scale(ctx, pool, n) })
 	}}
 	return nil
 }
 
-// confirm asks whether to do something to the selected node, and does it then.
-func (m *Model) confirm(verb string, do func(ctx context.Context, id string) error) tea.Cmd {
-	l := m.selected()
-	if l == nil {
-		return nil
+// confirm asks whether to do something to a node or pool, and does it then.
+func (m *Model) confirm(verb, name string, do func(ctx context.Context, name string) error) tea.Cmd {
+	if name == "" {
+		return m.nothing()
 	}
-	id := l.ID
-	m.prompt = &prompt{label: verb + " " + id + "? y/n ", yes: func(m *Model) tea.Cmd {
-		return m.change(verb+" "+id, verb+" "+id+": done", func(ctx context.Context) error { return do(ctx, id) })
+	what := verb + " " + name
+	m.prompt = &prompt{label: what + "? y/n ", yes: func(m *Model) tea.Cmd {
+		return m.change(what, func(ctx context.Context) error { return do(ctx, name) })
 	}}
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-
-	"github.com/magne-actors/magne-actors/internal/treeview"
 )
 
 // Model is the state of the screen: a tea.Model. Only one goroutine may use it.
@@ -161,7 +159,7 @@ func (m *Model) move(to int) {
 
 // label is the first cell of a row.
 func (m *Model) label(r row) string {
-	label := r.branch + treeview.Clean(m.sample.Nodes[r.line].ID)
+	label := r.branch + clean(m.sample.Nodes[r.line].ID)
 	if r.hidden > 0 {
 		label += " +" + strconv.Itoa(r.hidden)
 	}

@@ -20,9 +20,8 @@ import (
 // anyTree draws a tree with texts that nobody would choose.
 func anyTree(t *rapid.T) Snapshot {
 	n := 0
-	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "router", "up", "failed", "\x1b[2J\x1b]0;x\a", "世界", "a\nb\tc", "\xff\xfe", "e\u0301\u200d👩"}))
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "router", "up", "failed", "\x1b[2J\x1b]0;x\a", "世界", "a\nb\tc", "\xff\xfe", "e\u0301\u200d👩", "\ufe0f❤\ufe0f👋🏽"}))
 	number := rapid.Ptr(rapid.Int64(), true)
-	usage := map[int]Usage{}
 	var node func(depth int) *supervisor.Node
 	node = func(depth int) *supervisor.Node {
 		n++
@@ -32,8 +31,9 @@ func anyTree(t *rapid.T) Snapshot {
 			High: number.Draw(t, "high"), Settled: number.Draw(t, "settled"), Handled: number.Draw(t, "handled"), Restarts: number.Draw(t, "restarts"),
 		}
 		if rapid.Bool().Draw(t, "process") {
-			c.PID = new(rapid.IntRange(1, 5).Draw(t, "pid"))
-			usage[*c.PID] = Usage{CPU: time.Duration(rapid.Int64().Draw(t, "cpu")), RSS: rapid.Int64().Draw(t, "rss")}
+			c.PID = new(rapid.Int().Draw(t, "pid"))
+			c.CPU, c.RSS, c.Task = rapid.Float64().Draw(t, "cpu"), rapid.Int64().Draw(t, "rss"), text.Draw(t, "task")
+			c.TasksDone, c.TasksFailed = number.Draw(t, "done"), number.Draw(t, "failed")
 		}
 		if rapid.Bool().Draw(t, "up") {
 			c.Since = new(time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "since"), 0))
@@ -45,7 +45,7 @@ func anyTree(t *rapid.T) Snapshot {
 		}
 		return c
 	}
-	return Snapshot{Root: node(0), Usage: usage}
+	return Snapshot{Root: node(0)}
 }
 
 // TestAnything: whatever is pressed and whatever the instance says, nothing
@@ -90,7 +90,7 @@ func (s *screen) holds(t *rapid.T) {
 		t.Fatalf("%d lines in a window of %d", len(lines), s.height)
 	}
 	for _, line := range lines {
-		if w := ansi.StringWidth(line); w > s.width {
+		if w := ansi.StringWidthWc(line); w > s.width {
 			t.Fatalf("a line of %d in a window of %d: %q", w, s.width, line)
 		}
 		for _, colour := range []string{bold, faint, reverse, plain, "\x1b[31m", "\x1b[32m", "\x1b[33m"} {

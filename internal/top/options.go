@@ -18,12 +18,12 @@ type Options struct {
 	// the snapshot.
 	Inspect func(ctx context.Context, id string) (*supervisor.Node, error)
 
-	// What the operator may do to the node or pool with that id. Nil: there is no
-	// key for it.
+	// What the operator may do to the node with that id, or to the pool with that
+	// name. Nil: there is no key for it.
 	Restart func(ctx context.Context, id string) error
-	Pause   func(ctx context.Context, id string) error
-	Resume  func(ctx context.Context, id string) error
-	Scale   func(ctx context.Context, id string, n int) error
+	Pause   func(ctx context.Context, pool string) error
+	Resume  func(ctx context.Context, pool string) error
+	Scale   func(ctx context.Context, pool string, workers int) error
 
 	Interval time.Duration    // between two snapshots; 0 is one second
 	Timeout  time.Duration    // of Fetch and Inspect; 0 is five seconds

@@ -20,7 +20,7 @@ func orders() []order {
 		{name: "tree"},
 		{name: "name", compare: func(a, b *Line) int { return natural(a.ID, b.ID) }},
 		{name: "rate", column: "SETTLED/S", compare: func(a, b *Line) int {
-			return cmp.Or(most(a.SettledRate, b.SettledRate), most(a.HandledRate, b.HandledRate))
+			return cmp.Or(most(a.ended(), b.ended()), most(a.HandledRate, b.HandledRate))
 		}},
 		{name: "in flight", column: "IN-FLIGHT", compare: func(a, b *Line) int {
 			return cmp.Or(most(a.InFlight, b.InFlight), most(a.Running, b.Running))
@@ -29,8 +29,8 @@ func orders() []order {
 			return cmp.Or(most(a.Queued, b.Queued), most(a.Mailbox, b.Mailbox))
 		}},
 		{name: "restarts", column: "RESTARTS", compare: func(a, b *Line) int { return most(a.Restarts, b.Restarts) }},
-		{name: "cpu", column: "CPU%", compare: func(a, b *Line) int { return most(a.CPU, b.CPU) }},
-		{name: "rss", column: "RSS", compare: func(a, b *Line) int { return most(a.RSS, b.RSS) }},
+		{name: "cpu", column: "CPU%", compare: func(a, b *Line) int { return cmp.Compare(b.CPU, a.CPU) }},
+		{name: "rss", column: "RSS", compare: func(a, b *Line) int { return cmp.Compare(b.RSS, a.RSS) }},
 	}
 }
 

@@ -8,17 +8,10 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-// Usage is what a process has used.
-type Usage struct {
-	CPU time.Duration // user and system, since its start
-	RSS int64         // bytes
-}
-
 // Snapshot is a tree at a moment. Nobody changes it any more.
 type Snapshot struct {
-	Time  time.Time
-	Root  *supervisor.Node
-	Usage map[int]Usage // by process id; of as many nodes as it can be told
+	Time time.Time
+	Root *supervisor.Node
 }
 
 // Sample is a Snapshot with the rates since the one before it.
@@ -27,17 +20,17 @@ type Sample struct {
 	Seconds float64        `json:"seconds"` // since the snapshot before; 0: there was none, and there are no rates
 	Health  control.Health `json:"health"`
 
-	// Sums over the nodes that own the figure: routers and workers.
+	// Sums over the nodes that own the figure: routers, workers, slots.
 	InFlight    int64    `json:"in_flight"`
 	Queued      int64    `json:"queued"`
 	Running     int64    `json:"running"`
 	Settled     int64    `json:"settled"`
 	SettledRate *float64 `json:"settled_per_s,omitempty"`
-	Restarts    int64    `json:"restarts"` // over all nodes
+	Restarts    int64    `json:"restarts"`              // over all nodes
+	CPU         float64  `json:"cpu_percent,omitempty"` // of the worker processes; 100 is one CPU
+	RSS         int64    `json:"rss_bytes,omitempty"`   // the same
 
 	Nodes []Line `json:"nodes"` // in the order of the tree, root first
-
-	usage bool // some nodes have theirs
 }
 
 // Line is a node of a Sample.
@@ -48,9 +41,8 @@ type Line struct {
 	// SettledRate is that of a router; above the routers it is their sum.
 	SettledRate *float64 `json:"settled_per_s,omitempty"`
 	HandledRate *float64 `json:"handled_per_s,omitempty"` // messages of the actor
+	TasksRate   *float64 `json:"tasks_per_s,omitempty"`   // of a slot: done and failed
 	NewRestarts *int64   `json:"new_restarts,omitempty"`  // since the snapshot before
-	CPU         *float64 `json:"cpu_percent,omitempty"`   // of one core; more than 100 with several threads
-	RSS         *int64   `json:"rss,omitempty"`           // bytes
 
 	parent int // index of the node above; -1 for the root
 	below  int // how many nodes are below it: they follow it
@@ -67,7 +59,7 @@ func Measure(prev, cur Snapshot) *Sample {
 	if cur.Root != nil {
 		s.add(cur.Root, -1)
 	}
-	m := measure{prev: prev, cur: cur, seconds: s.Seconds, before: map[string]*supervisor.Node{}}
+	m := measure{seconds: s.Seconds, before: map[string]*supervisor.Node{}}
 	if s.Seconds > 0 {
 		m.index(prev.Root)
 	}
@@ -95,7 +87,6 @@ func (s *Sample) sum() {
 	for i := len(s.Nodes) - 1; i >= 0; i-- { // children before their parent
 		l := &s.Nodes[i]
 		s.Restarts += value(l.Restarts)
-		s.usage = s.usage || l.RSS != nil
 		switch l.Kind {
 		case "router":
 			s.InFlight += value(l.InFlight)
@@ -103,6 +94,8 @@ func (s *Sample) sum() {
 			s.Settled += value(l.Settled)
 		case "worker", "slot":
 			s.Running += value(l.Running)
+			s.CPU = round(s.CPU+l.CPU, 100)
+			s.RSS += l.RSS
 		}
 		if l.SettledRate == nil || i == 0 {
 			continue
@@ -121,9 +114,8 @@ func (s *Sample) sum() {
 
 // measure compares two snapshots.
 type measure struct {
-	prev, cur Snapshot
-	seconds   float64
-	before    map[string]*supervisor.Node
+	seconds float64
+	before  map[string]*supervisor.Node // the first snapshot, by id
 }
 
 func (m *measure) index(n *supervisor.Node) {
@@ -135,33 +127,23 @@ func (m *measure) index(n *supervisor.Node) {
 
 func (m *measure) line(l *Line) {
 	old := m.before[l.ID]
-	m.usage(l, old)
 	if old == nil {
 		return
 	}
 	l.SettledRate = m.rate(old.Settled, l.Settled)
 	l.HandledRate = m.rate(old.Handled, l.Handled)
+	l.TasksRate = m.rate(tasks(old), tasks(l.Node))
 	if old.Restarts != nil && l.Restarts != nil {
 		l.NewRestarts = new(increase(*old.Restarts, *l.Restarts))
 	}
 }
 
-// usage is that of the node's process; its rate needs the same process before.
-func (m *measure) usage(l *Line, old *supervisor.Node) {
-	if l.PID == nil {
-		return
+// tasks is how many tasks a slot has ended, or nil.
+func tasks(n *supervisor.Node) *int64 {
+	if n.TasksDone == nil {
+		return nil
 	}
-	u, ok := m.cur.Usage[*l.PID]
-	if !ok {
-		return
-	}
-	l.RSS = &u.RSS
-	if old == nil || old.PID == nil || *old.PID != *l.PID {
-		return
-	}
-	if was, ok := m.prev.Usage[*l.PID]; ok {
-		l.CPU = new(round(100*max(u.CPU-was.CPU, 0).Seconds()/m.seconds, 100))
-	}
+	return new(*n.TasksDone + value(n.TasksFailed))
 }
 
 // rate is how much a counter grows in a second, or nil.
@@ -187,4 +169,12 @@ func value(p *int64) int64 {
 		return 0
 	}
 	return *p
+}
+
+// ended is the rate that says how much work a node does, or nil.
+func (l *Line) ended() *float64 {
+	if l.SettledRate == nil {
+		return l.TasksRate
+	}
+	return l.SettledRate
 }

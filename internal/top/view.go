@@ -7,17 +7,9 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/internal/treeview"
-)
-
-const (
-	bold    = "\x1b[1m"
-	faint   = "\x1b[2m"
-	reverse = "\x1b[7m"
-	plain   = "\x1b[0m"
 )
 
 // layout is how many lines each part of the screen has.
@@ -73,7 +65,7 @@ func (m *Model) lines() []string {
 		lines = append(lines, m.foot())
 	}
 	for i, line := range lines {
-		lines[i] = ansi.Truncate(line, m.width, "…")
+		lines[i] = cut(line, m.width)
 	}
 	return lines
 }
@@ -93,7 +85,7 @@ func (m *Model) head() []string {
 func (m *Model) title() string {
 	var parts []string
 	if m.width >= 60 { // the health is what matters
-		parts = append(parts, strings.TrimSpace("magne-actors "+treeview.Clean(m.o.Version)))
+		parts = append(parts, strings.TrimSpace("magne-actors "+clean(m.o.Version)))
 	}
 	var root *Line
 	if m.sample != nil && len(m.sample.Nodes) > 0 {
@@ -127,7 +119,7 @@ func (m *Model) totals() string {
 	s := m.sample
 	switch {
 	case m.failure != nil:
-		return treeview.Clean(m.failure.Error())
+		return clean(m.failure.Error())
 	case s == nil:
 		return ""
 	}
@@ -135,8 +127,8 @@ func (m *Model) totals() string {
 		strconv.Itoa(len(s.Nodes)) + " nodes", strconv.FormatInt(s.Running, 10) + " run", strconv.FormatInt(s.InFlight, 10) + " in flight",
 		rate(s.SettledRate) + " settled/s", strconv.FormatInt(s.Restarts, 10) + " restarts",
 	}
-	if len(s.Nodes) > 0 && s.Nodes[0].RSS != nil {
-		parts = append(parts, "cpu "+rate(s.Nodes[0].CPU)+"%", "rss "+size(s.Nodes[0].RSS))
+	if s.RSS > 0 {
+		parts = append(parts, "cpu "+rate(&s.CPU)+"%", "rss "+size(s.RSS))
 	}
 	return strings.Join(parts, gap)
 }
@@ -146,14 +138,14 @@ func (m *Model) position() string {
 	last := min(m.offset+m.layout().rows, len(m.rows))
 	text := fmt.Sprintf("order: %s%slines %d-%d of %d", m.order.name, gap, min(m.offset+1, last), last, len(m.rows))
 	if m.filter != "" {
-		text += gap + "filter: " + treeview.Clean(m.filter)
+		text += gap + "filter: " + clean(m.filter)
 	}
 	return text
 }
 
 // list are the titles of the columns and the rows in the window.
 func (m *Model) list(l layout) []string {
-	usage := m.sample != nil && m.sample.usage
+	usage := m.sample != nil && m.sample.RSS > 0
 	g := fit(m.width, max(m.idWidth, minID), m.order.column, usage)
 	var lines []string
 	if l.titles > 0 {
@@ -186,7 +178,7 @@ func (m *Model) pane(n int) []string {
 		return nil
 	}
 	d := &m.details
-	title, lines := "-- "+treeview.Clean(m.id)+" ", []string{"..."}
+	title, lines := "-- "+clean(m.id)+" ", []string{"..."}
 	if d.id == m.id {
 		lines = d.lines[d.offset:]
 	}
@@ -214,7 +206,7 @@ func (m *Model) foot() string {
 	case m.prompt != nil:
 		return m.question()
 	case m.note != "":
-		return treeview.Clean(m.note)
+		return clean(m.note)
 	case m.width < 60:
 		return "? help  q quit"
 	}
@@ -230,7 +222,6 @@ func (m *Model) changesHint() string {
 
 // question is the prompt; of a long answer the end is shown.
 func (m *Model) question() string {
-	label, text := treeview.Clean(m.prompt.label)+" ", treeview.Clean(m.prompt.text)
-	over := displayWidth(label) + displayWidth(text) + 1 - m.width
-	return bold + label + plain + ansi.TruncateLeft(text, max(over, 0), "") + reverse + " " + plain
+	label, text := clean(m.prompt.label)+" ", clean(m.prompt.text)
+	return bold + label + plain + end(text, m.width-displayWidth(label)-1) + reverse + " " + plain
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,9 @@ func newScreen(tb testing.TB, color bool, width, height int) *screen {
 	s.Model = New(tb.Context(), Options{
 		Fetch:   func(context.Context) (Snapshot, error) { s.cur.Time = s.now; return s.cur, s.err },
 		Restart: did("restart"), Pause: did("pause"), Resume: did("resume"),
-		Scale:   func(ctx context.Context, id string, n int) error { return did("scale")(ctx, id) },
+		Scale: func(ctx context.Context, pool string, n int) error {
+			return did("scale to "+strconv.Itoa(n))(ctx, pool)
+		},
 		Version: "0.1.0", Color: color, Now: func() time.Time { return s.now },
 	})
 	s.wait = func(time.Duration) tea.Cmd { return nil }
@@ -160,22 +163,12 @@ func (s *screen) shown() string {
 	return b.String()
 }
 
-// snapshot is a tree in JSON. A node with a pid has used that many milliseconds of
-// CPU: as "usage=(PID,MS,RSS)" says.
+// snapshot is a tree in JSON.
 func snapshot(t *testing.T, d *datadriven.TestData) Snapshot {
 	t.Helper()
-	s := Snapshot{Root: new(supervisor.Node), Usage: map[int]Usage{}}
+	s := Snapshot{Root: new(supervisor.Node)}
 	if err := json.Unmarshal([]byte(d.Input), s.Root); err != nil {
 		d.Fatalf(t, "%v", err)
-	}
-	for _, arg := range d.CmdArgs {
-		if arg.Key == "usage" {
-			var pid, ms, rss int
-			arg.Scan(t, 0, &pid)
-			arg.Scan(t, 1, &ms)
-			arg.Scan(t, 2, &rss)
-			s.Usage[pid] = Usage{CPU: time.Duration(ms) * time.Millisecond, RSS: int64(rss)}
-		}
 	}
 	return s
 }
