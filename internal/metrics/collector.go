@@ -119,6 +119,7 @@ func (c *Collector) collectTree(e emitter) {
 		case n.Kind == "slot":
 			pool, _ := seat(n.ID)
 			slots[kindState{pool, n.State}]++
+			c.collectSlot(e, n)
 		}
 	})
 	e.emit(c.fams.up, up)

@@ -34,7 +34,7 @@ func sampleTree() *supervisor.Node {
 			{ID: "mail/2", Kind: "worker", State: "up"},
 			{ID: "mail/3", Kind: "worker", State: "backoff"},
 		}},
-		{ID: "resize/1", Kind: "slot", State: "busy"},
+		{ID: "resize/1", Kind: "slot", State: "busy", RSS: 1 << 20, CPU: 150, TasksDone: new(int64(9)), TasksFailed: new(int64(1))},
 	}}
 }
 
@@ -131,6 +131,16 @@ magne_nodes{kind="worker",state="up"} 2
 # HELP magne_slots Worker processes' seats by state, of pools with mode process.
 # TYPE magne_slots gauge
 magne_slots{pool="resize",state="busy"} 1
+# HELP magne_slot_resident_memory_bytes Resident memory of a worker process and its descendants.
+# TYPE magne_slot_resident_memory_bytes gauge
+magne_slot_resident_memory_bytes{pool="resize",slot="1"} 1.048576e+06
+# HELP magne_slot_cpu_usage_ratio Processors that a worker process and its descendants keep busy; 1 is one of them.
+# TYPE magne_slot_cpu_usage_ratio gauge
+magne_slot_cpu_usage_ratio{pool="resize",slot="1"} 1.5
+# HELP magne_slot_tasks_total Tasks that ended in a seat of a worker process, by result.
+# TYPE magne_slot_tasks_total counter
+magne_slot_tasks_total{pool="resize",result="done",slot="1"} 9
+magne_slot_tasks_total{pool="resize",result="failed",slot="1"} 1
 `)
 }
 

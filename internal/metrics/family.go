@@ -40,10 +40,10 @@ type families struct {
 	list    []*family
 	perPool []poolFamily
 
-	build, up, nodes, events, restarts *family
-	brokerUp, reconnects               *family
-	settlements, durations             *family
-	slots                              *family
+	build, up, nodes, events, restarts    *family
+	brokerUp, reconnects                  *family
+	settlements, durations                *family
+	slots, slotMemory, slotCPU, slotTasks *family
 }
 
 type poolFamily struct {
@@ -97,6 +97,9 @@ func (f *families) ofPools() {
 
 func (f *families) ofSlots() {
 	f.slots = f.gauge("slots", "Worker processes' seats by state, of pools with mode process.", "pool", "state")
+	f.slotMemory = f.gauge("slot_resident_memory_bytes", "Resident memory of a worker process and its descendants.", "pool", "slot")
+	f.slotCPU = f.gauge("slot_cpu_usage_ratio", "Processors that a worker process and its descendants keep busy; 1 is one of them.", "pool", "slot")
+	f.slotTasks = f.counter("slot_tasks_total", "Tasks that ended in a seat of a worker process, by result.", "pool", "slot", "result")
 }
 
 func (f *families) gauge(name, help string, labels ...string) *family {

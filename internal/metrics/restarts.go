@@ -44,10 +44,12 @@ func (r *restarts) observe(e supervisor.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch e.Type {
-	case supervisor.EventAdded, supervisor.EventBackoff, supervisor.EventKilled:
-		return // the end that belongs to them is another event
 	case supervisor.EventRemoved:
 		r.remove(e.ID)
+		return
+	case supervisor.EventStarted, supervisor.EventEnded, supervisor.EventFailed, supervisor.EventAbandoned,
+		supervisor.EventGaveUp, supervisor.EventParked:
+	default: // of no incarnation, or its end is another event
 		return
 	}
 	was, known := r.last[e.ID]
@@ -58,19 +60,20 @@ func (r *restarts) observe(e supervisor.Event) {
 	r.last[e.ID] = incarnation{e.Generation, reasonOf(e)}
 }
 
-// remove forgets a node, and with a pool what belongs to it.
+// remove forgets a node, and with a pool what belongs to it. A worker leaves the
+// series, which is that of its pool.
 func (r *restarts) remove(id string) {
 	delete(r.last, id)
 	if strings.ContainsAny(id, "/:") {
 		return
 	}
+	r.count.DeletePartialMatch(prometheus.Labels{"child": id})
 	for other := range r.last {
 		if ownerOf(other) == id {
 			delete(r.last, other)
+			child, _ := seat(other)
+			r.count.DeletePartialMatch(prometheus.Labels{"child": child})
 		}
-	}
-	for _, child := range []string{id, "router:" + id, "pool:" + id} {
-		r.count.DeletePartialMatch(prometheus.Labels{"child": child})
 	}
 }
 
