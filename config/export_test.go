@@ -27,3 +27,14 @@ func ParseBare(r io.Reader, name string, environ []string) (*File, error) {
 		},
 	}))
 }
+
+// Keys are the paths of the table.
+func Keys() []string {
+	var paths []string
+	for _, k := range keys() {
+		if k.absent == "" {
+			paths = append(paths, k.path)
+		}
+	}
+	return paths
+}

@@ -128,7 +128,9 @@ func (r *reader) value(n *node, p path, y *yaml.Node) (v any, ok bool) {
 	case n.kind != section && n.kind != names:
 		return r.scalar(n, p, y)
 	case n.alone != "" && y.Kind == yaml.ScalarNode && y.Tag != "!!null":
-		v, ok := r.scalar(n.child(n.alone), p, y)
+		only := n.child(n.alone)
+		v, ok := r.scalar(only, p, y)
+		r.hidden[p.add(only, only.name).String()] = r.hidden[p.String()]
 		return map[string]any{n.alone: v}, ok
 	case y.Kind == yaml.MappingNode:
 		return r.mapping(n, p, y), true
