@@ -71,12 +71,6 @@ func packages() map[string]Package {
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
 
-		// Worker processes.
-		"internal/wire":   {StdOnly: true},
-		"internal/osproc": {},
-
-		"supervisor/process": {Imports: []string{"internal/osproc", "internal/restart", "internal/wire", "supervisor", "task"}},
-
 		// What is around the runtime.
 		"config": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
@@ -93,7 +87,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
 		"internal/health":   {Imports: []string{"actors", "supervisor"}},
@@ -106,7 +100,20 @@ func packages() map[string]Package {
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
 	}
 	maps.Copy(rows, embeddedPackages())
+	maps.Copy(rows, processPackages())
 	return rows
+}
+
+// processPackages are what worker processes are made of, on both ends.
+func processPackages() map[string]Package {
+	return map[string]Package{
+		"internal/wire":        {StdOnly: true},
+		"internal/osproc":      {},
+		"internal/conformance": {Imports: []string{"internal/osproc", "internal/wire"}},
+		"supervisor/process":   {Imports: []string{"internal/osproc", "internal/restart", "internal/wire", "supervisor", "task"}},
+		"sdk/child":            {Imports: []string{"internal/wire", "task"}, StdOnly: true},
+		"examples/go-child":    {Imports: []string{"sdk/child", "task"}, StdOnly: true},
+	}
 }
 
 // embeddedPackages are the parts of the embedded broker, each of which is pure or
@@ -196,6 +203,10 @@ func goroutines() map[string]string {
 
 		"internal/osproc/host_linux.go": "the spawner, which forks from one OS thread; ends at Close. Nothing of a user's runs on it",
 		"internal/osproc/proc_linux.go": "the waiter and the readers of the log of a process; end with it. The readers run a function of a user's and recover",
+
+		"supervisor/process/oneshot_job.go": "the pipes of one process, until it is dead; nothing of a user's runs there",
+
+		"sdk/child/serve.go": "the reader, which ends with Serve, and the tasks, each of which replies by defer with the error preset; the Mux recovers",
 
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",
