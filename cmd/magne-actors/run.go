@@ -120,7 +120,11 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 			return errors.Join(err, own.close())
 		}
 	}
-	err = e.runActors(ctx, o, source, socket, log)
+	w, err := newWatch(ctx, f, &o, log)
+	if err != nil {
+		return errors.Join(err, closeBroker())
+	}
+	err = e.runActors(ctx, o, source, w, socket, log)
 	// Last of all: what was settled while the actors stopped is flushed here.
 	if closing := closeBroker(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)
@@ -140,7 +144,7 @@ func inProcess(f *config.File, own *ownBroker, log *slog.Logger) (broker.Dialer,
 }
 
 // runActors runs the system with its control socket until it has stopped.
-func (e *env) runActors(ctx context.Context, o actors.Options, source control.Source, socket string, log *slog.Logger) error {
+func (e *env) runActors(ctx context.Context, o actors.Options, source control.Source, w *watch, socket string, log *slog.Logger) error {
 	var s *actors.System
 	source.Tree = func() *supervisor.Node { return s.Tree() }
 	source.Inspect = func(id string) *supervisor.Node { return s.Inspect(id) }
@@ -153,6 +157,7 @@ func (e *env) runActors(ctx context.Context, o actors.Options, source control.So
 	source.Tasks = func() []control.Task { return tasksOf(s) }
 	source.Events = new(control.Events)
 	o.Observe = source.Events.Add
+	w.attach(&source, &o)
 	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
 		return control.Serve(ctx, socket, source, log)
 	}})
@@ -160,7 +165,8 @@ func (e *env) runActors(ctx context.Context, o actors.Options, source control.So
 	if err != nil {
 		return err
 	}
-	return e.untilSignalled(ctx, s, log)
+	w.system = s
+	return e.untilSignalled(ctx, s, w, log)
 }
 
 // tasksOf are the tasks that s runs.
@@ -190,9 +196,10 @@ func stopped(err error) error {
 }
 
 // untilSignalled runs s, and stops it as the signals say.
-func (e *env) untilSignalled(ctx context.Context, s *actors.System, log *slog.Logger) error {
+func (e *env) untilSignalled(ctx context.Context, s *actors.System, w *watch, log *slog.Logger) error {
 	ctx, warm := context.WithCancel(ctx)
 	defer warm()
+	defer context.AfterFunc(ctx, w.notify.Stopping)()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	ended := make(chan struct{})

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/control"
+	"github.com/magne-actors/magne-actors/internal/health"
+	"github.com/magne-actors/magne-actors/internal/metrics"
+	"github.com/magne-actors/magne-actors/internal/sdnotify"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// The nodes of what looks at the instance. No pool can have such a name.
+const (
+	proberID  = "control:prober"
+	metricsID = "control:metrics"
+	notifyID  = "control:systemd"
+)
+
+const (
+	liveTimeout = 2 * time.Second
+	// stuckAfter is how long an actor of the runtime may handle one message.
+	stuckAfter = 10 * time.Second
+)
+
+// watch is what tells others how a System is doing: Prometheus, probes, systemd.
+type watch struct {
+	system    *actors.System // set before it runs
+	judge     health.Judge
+	prober    *health.Prober
+	collector *metrics.Collector
+	figures   http.Handler
+	notify    *sdnotify.Notifier
+}
+
+// newWatch adds to o what a watch needs. The System that is made of o becomes
+// its system. The error is ready to be returned by a command.
+func newWatch(ctx context.Context, f *config.File, o *actors.Options, log *slog.Logger) (*watch, error) {
+	w := &watch{}
+	w.prober = health.NewProber(health.ProberOptions{Dial: askerOf(f, o.Dialer), Queues: w.queues})
+	w.collector = metrics.New(metrics.Source{
+		Version:    version(),
+		Stats:      func() []actors.PoolStats { return w.system.Stats() },
+		Tree:       func() *supervisor.Node { return w.system.Tree() },
+		Reconnects: func() int64 { return w.system.Reconnects() },
+	})
+	w.figures = metrics.Handler(w.collector, log)
+	w.notify = w.newNotifier(log)
+	o.Services = append(o.Services, actors.Service{ID: proberID, Kind: "control", Run: w.prober.Run})
+	if f.Metrics.Listen != "" {
+		s, err := metrics.Listen(ctx, f.Metrics.Listen, metrics.Routes{Metrics: w.figures, Live: w.livez(), Ready: w.readyz()}, log)
+		if err != nil {
+			return nil, failed(exitError, err, "metrics.listen must be a free address of this machine")
+		}
+		o.Services = append(o.Services, actors.Service{ID: metricsID, Kind: "control", Run: s.Run})
+	}
+	if w.notify.Enabled() {
+		o.Services = append(o.Services, actors.Service{ID: notifyID, Kind: "control", Run: w.notify.Run})
+	}
+	return w, nil
+}
+
+// attach gives a control socket what it shows of w, and w what it counts. It comes
+// after whatever else is set in src and o.
+func (w *watch) attach(src *control.Source, o *actors.Options) {
+	src.Metrics = w.figures
+	src.Ready = func(ctx context.Context) error { return w.report(ctx).Err() }
+	if reload := src.Reload; reload != nil {
+		src.Reload = func(ctx context.Context) ([]control.Change, error) {
+			defer w.notify.Reloading()()
+			return reload(ctx)
+		}
+	}
+	observe := o.Observe
+	o.Observe = func(e supervisor.Event) {
+		if observe != nil {
+			observe(e)
+		}
+		w.collector.Observe(e)
+	}
+}
+
+// queues are those of the pools that there are now.
+func (w *watch) queues() []string {
+	var names []string
+	for _, s := range w.system.Stats() {
+		names = append(names, s.Queue)
+	}
+	return names
+}
+
+// report is whether the instance does its work.
+func (w *watch) report(ctx context.Context) health.Report {
+	answer := w.prober.Ask(ctx)
+	return w.judge.Judge(health.Input{Now: time.Now(), Tree: w.system.Tree(), Pools: w.system.Stats(), Answer: answer})
+}
+
+// alive returns nil when the runtime has handled a message, and none of its actors
+// hangs in one.
+func (w *watch) alive(ctx context.Context) error {
+	if err := w.system.Ping(ctx); err != nil {
+		return err
+	}
+	return health.Stuck(w.system.Tree(), time.Now(), stuckAfter)
+}
+
+func (w *watch) readyz() http.Handler {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { w.report(r.Context()).ServeHTTP(out, r) })
+}
+
+func (w *watch) livez() http.Handler {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), liveTimeout)
+		defer cancel()
+		if err := w.alive(ctx); err != nil {
+			http.Error(out, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(out, "ok")
+	})
+}
+
+// askerOf is how the prober reaches the broker of the pools.
+func askerOf(f *config.File, d broker.Dialer) func(context.Context) (health.Asker, error) {
+	own := map[string]bool{}
+	for i := range f.Pools {
+		q := f.Pools[i].BrokerQueue()
+		own[q.Name] = q.Declare == broker.DeclareCreate
+	}
+	return func(ctx context.Context) (health.Asker, error) {
+		dialer, ok := d.(amqp.Dialer)
+		if !ok {
+			return nil, fmt.Errorf("a broker of type %T cannot tell what waits", d)
+		}
+		admin, err := dialer.Admin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return asker{admin, own}, nil
+	}
+}
+
+// asker is an Admin as the prober sees it. Of a queue that is not our own we do not
+// know how it deals out its messages.
+type asker struct {
+	*amqp.Admin
+	own map[string]bool
+}
+
+// Queue implements health.Asker.
+func (a asker) Queue(ctx context.Context, name string) (health.Queue, error) {
+	counts, err := a.Admin.Queue(ctx, name)
+	for _, refusal := range []error{amqp.ErrNoQueue, amqp.ErrLocked, amqp.ErrConflict, broker.ErrDenied} {
+		if errors.Is(err, refusal) {
+			return health.Queue{Err: err}, nil
+		}
+	}
+	return health.Queue{Ready: counts.Ready, Consumers: counts.Consumers, Shared: !a.own[name]}, err
+}
