@@ -12,7 +12,7 @@
 // # What is sent
 //
 //   - READY=1 once Up says so.
-//   - STATUS= when its text changes, at most once a second.
+//   - STATUS= when its text changes, at most once a second after READY=1.
 //   - RELOADING=1 with MONOTONIC_USEC, and READY=1 when it is over.
 //   - STOPPING=1, and then EXTEND_TIMEOUT_USEC each second for as long as Alive
 //     returns nil: a stop that makes progress may take longer than TimeoutStopSec,

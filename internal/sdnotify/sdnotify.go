@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	tick = time.Second
+	tick  = time.Second
+	eager = 100 * time.Millisecond // until it is ready
 	// extension is how much longer a stop may take, told anew each tick.
 	extension = 15 * time.Second
 	// extendAlive is how long Alive may take in a stop, without a watchdog.
@@ -120,10 +121,13 @@ func (n *Notifier) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	ticks := time.NewTicker(tick)
+	ticks := time.NewTicker(eager)
 	defer ticks.Stop()
-	n.tick(ctx)
-	for {
+	for calm := false; ; {
+		if !calm && (n.told.ready || n.told.stopping) {
+			calm = true
+			ticks.Reset(tick)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
