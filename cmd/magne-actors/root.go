@@ -68,6 +68,7 @@ func newRoot(e *env) *cobra.Command {
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),
+		newTopCmd(e),
 		newStatusCmd(e),
 		newInspectCmd(e),
 		newWhyCmd(e),

@@ -78,6 +78,7 @@ func packages() map[string]Package {
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
+		"internal/top":        {Imports: []string{"internal/control", "internal/treeview", "supervisor"}},
 		"internal/testenv":    {StdOnly: true},
 		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
 		"internal/archtest":   {StdOnly: true},
@@ -87,7 +88,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
 		"internal/health":   {Imports: []string{"actors", "supervisor"}},
@@ -145,6 +146,8 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/go-viper/mapstructure/v2", Packages: []string{"config"}},
 		{Path: "go.yaml.in/yaml/v3", Packages: []string{"config", "cmd/magne-actors"}, Tests: true},
 		{Path: "github.com/agext/levenshtein", Packages: []string{"config"}},
+		{Path: "charm.land/bubbletea/v2", Packages: []string{"internal/top"}},
+		{Path: "github.com/charmbracelet/x/ansi", Packages: []string{"internal/top"}},
 		{Path: "github.com/spf13/cobra", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/schollz/progressbar/v3", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/mattn/go-isatty", Packages: []string{"cmd/magne-actors", "bench"}},
@@ -154,9 +157,11 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/coreos/go-systemd/v22", Packages: []string{"internal/sdnotify"}, Tests: true},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
 		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc"}},
-		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}},
+		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}, Tests: true},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
+		{Path: "github.com/creack/pty", Tests: true},
+		{Path: "github.com/hinshun/vt10x", Tests: true},
 		{Path: "github.com/google/go-cmp", Packages: []string{"broker/brokertest"}, Tests: true},
 		{Path: "github.com/rogpeppe/go-internal", Tests: true},
 		{Path: "github.com/santhosh-tekuri/jsonschema/v6", Tests: true},

@@ -30,7 +30,7 @@ func clauses() []clause {
 		{text: "exit non-zero when a message is unroutable or unconfirmed)", tests: by(TestPublishUnroutable, TestPublishRefused)},
 		{text: "`tree` ", tests: by(TestContractCommands)},
 		{text: "`ps` ", tests: by(TestContractCommands, TestLookWhileBlocked)},
-		{text: "`top` ", issue: 4},
+		{text: "`top` ", tests: by(TestContractCommands, TestTop)},
 		{text: "`status` `why` ", tests: by(TestContractCommands, TestLookWhileBlocked)},
 		{text: "`inspect` ", tests: by(TestContractCommands, TestLookWhileBlocked)},
 		{text: "`events` ", tests: by(TestContractCommands, TestLookWhileBlocked)},

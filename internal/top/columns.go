@@ -104,7 +104,7 @@ func (g *grid) titles() string {
 		b.WriteString(gap + pad(c.title, c.width, c.figures))
 	}
 	if g.errors > 0 {
-		b.WriteString(gap + pad("LAST-ERROR OR TASK", g.errors, false))
+		b.WriteString(gap + "LAST-ERROR")
 	}
 	return b.String()
 }
@@ -140,7 +140,7 @@ func remark(l *Line, now time.Time) string {
 	if l.Task == "" || l.LastError != "" && control.StateHealth(l.State) != control.Healthy {
 		return clean(l.LastError)
 	}
-	return clean(l.Task) + " " + since(l.TaskSince, now)
+	return "task " + clean(l.Task) + " " + since(l.TaskSince, now)
 }
 
 // cpu is what the process of a node uses.
