@@ -140,22 +140,32 @@ func (s *System) limit(p *pool, high, low int) {
 // intakeChanged has the broker actor look at the pool again and waits until it has
 // done what it found.
 func (s *System) intakeChanged(ctx context.Context, p *pool) error {
-	done := make(chan struct{})
-	s.tellBroker(&intakeChanged{p, done})
-	limit := time.NewTimer(intakeTimeout) // a crash may have taken the message with it
+	limit := time.NewTimer(intakeTimeout)
 	defer limit.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("actors: pool %s: the change goes on: %w", p.Name, context.Cause(ctx))
-	case <-limit.C:
-		return fmt.Errorf("actors: pool %s: the broker has not answered within %v; the change goes on", p.Name, intakeTimeout)
+	again := time.NewTicker(askAgain) // a crash may have taken the message with it
+	defer again.Stop()
+	for {
+		done := make(chan struct{})
+		s.tellBroker(&intakeChanged{p, done})
+		select {
+		case <-done:
+			return nil
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("actors: pool %s: the change goes on: %w", p.Name, context.Cause(ctx))
+		case <-limit.C:
+			return fmt.Errorf("actors: pool %s: the broker has not answered within %v; the change goes on", p.Name, intakeTimeout)
+		}
 	}
 }
 
-// intakeTimeout is longer than a consumer takes to be cancelled.
-const intakeTimeout = cancelTimeout + 5*time.Second
+const (
+	// intakeTimeout is longer than a consumer takes to be cancelled.
+	intakeTimeout = cancelTimeout + 5*time.Second
+	// askAgain is how often a question is repeated, for the case that who was asked
+	// was just being restarted.
+	askAgain = 500 * time.Millisecond
+)
 
 // AddPool starts one more pool and returns nil when it is up.
 func (s *System) AddPool(ctx context.Context, o Pool) error {
@@ -176,12 +186,30 @@ func (s *System) add(ctx context.Context, o Pool) error {
 		return err
 	}
 	s.put(append(slices.Clone(s.all()), p))
-	if err := s.system.Add(ctx, "pools", p.child()); err != nil {
+	if err := s.addChild(ctx, p.child()); err != nil {
 		s.put(without(s.all(), p))
 		s.tellBroker(&left{p})
 		return fmt.Errorf("actors: add pool %q: %w", o.Name, err)
 	}
 	return nil
+}
+
+// addChild adds a pool's part of the tree; a supervisor that is just being restarted
+// is waited for.
+func (s *System) addChild(ctx context.Context, c supervisor.Child) error {
+	again := time.NewTicker(askAgain / 10)
+	defer again.Stop()
+	for {
+		err := s.system.Add(ctx, "pools", c)
+		if !errors.Is(err, supervisor.ErrNotRunning) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (s *System) put(list []*pool) { s.pools.Store(&list) }

@@ -17,9 +17,6 @@ const (
 	coldStop = 1900 * time.Millisecond
 	// drainReport is how often the log says what a drain is waiting for.
 	drainReport = 2 * time.Second
-	// hangUpAgain is how often the order to hang up is repeated, for the case
-	// that the broker actor was just being restarted.
-	hangUpAgain = 500 * time.Millisecond
 )
 
 // drain stops the flow in the order of a delivery's way: consumers, then routers
@@ -56,7 +53,7 @@ func (s *System) hangUp(ended <-chan error) (over bool, err error) {
 	closed, abort := make(chan struct{}, 1), s.abort
 	limit := time.NewTimer(warmHangUp + time.Second/2)
 	defer limit.Stop()
-	again := time.NewTicker(hangUpAgain)
+	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	for {
 		s.tellBroker(&hangUp{warmHangUp, closed})
