@@ -17,12 +17,13 @@ type forms struct {
 
 // addForms gives a command its own -o in the place of the general one.
 func addForms(e *env, cmd *cobra.Command) {
-	f := &forms{choice{words: []string{"table", "json", "yaml"}, word: "table"}, e}
+	f := &forms{choice{words: []string{"table", "json", "yaml", "wide"}, word: "table"}, e}
 	cmd.Flags().VarP(f, "output", "o", "form of the output: "+f.list())
 	complete(cmd, "output", f.words)
 }
 
-// Set implements pflag.Value. "text" is what the other commands call a table.
+// Set implements pflag.Value. "text" is what the other commands call a table, and
+// wide is a table with more columns where there are more.
 func (f *forms) Set(word string) error {
 	if word == "text" {
 		word = "table"

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -13,58 +12,63 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/magne-actors/magne-actors/config"
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/internal/treeview"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-// watchEvery is how often -w looks.
-const watchEvery = time.Second
+// -w looks at once when something has happened, but not more often than soonest,
+// and after watchEvery in any case: the figures change without events.
+const (
+	watchEvery = time.Second
+	soonest    = 100 * time.Millisecond
+)
 
 const healthText = "Exit status: 0 healthy, 1 degraded, 2 failed, 3 no instance answers."
 
-// looker is a command that shows a running instance.
+// looker is a command that shows a running instance, or asks it for something.
 type looker struct {
 	*env
-	socket  func() (string, error)
-	watch   *bool // nil: it has no -w
-	plain   *bool // no colours
-	appends bool  // what -w prints follows what it has printed
-	client  control.Client
+	instance func() (control.Client, error)
+	watch    *bool // nil: it has no -w
+	plain    *bool // no colours
+	appends  bool  // what -w prints follows what it has printed, and once waits
+	client   control.Client
 }
 
-// look makes cmd one that calls once, and with -w every second.
+// look makes cmd one that calls once, and with -w again and again.
 func (e *env) look(cmd *cobra.Command, once func(ctx context.Context, l *looker, args []string) error) *looker {
-	l := &looker{env: e, socket: addSocketFlags(cmd), plain: cmd.Flags().Bool("no-color", false, "no colours on a terminal, as with NO_COLOR")}
+	l := &looker{env: e, instance: addInstanceFlags(cmd), plain: cmd.Flags().Bool("no-color", false, "no colours on a terminal, as with NO_COLOR")}
 	addForms(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		path, err := l.socket()
-		if err != nil {
+		var err error
+		if l.client, err = l.instance(); err != nil {
 			return err
 		}
-		l.client = control.Client{Socket: path}
 		if l.watch == nil || !*l.watch {
 			return noInstance(once(cmd.Context(), l, args))
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		return l.repeat(ctx, watchEvery, func() error { return noInstance(once(ctx, l, args)) })
+		return l.repeat(ctx, func() error { return noInstance(once(ctx, l, args)) })
 	}
 	return l
 }
 
 // watched gives the command the flag -w.
 func (l *looker) watched(cmd *cobra.Command) {
-	l.watch = cmd.Flags().BoolP("watch", "w", false, "show it again every second, until interrupted or the instance ends")
+	text := "show it again when something happens, and every second, until interrupted or the instance ends"
+	if l.appends {
+		text = "go on with what comes, until interrupted or the instance ends"
+	}
+	l.watch = cmd.Flags().BoolP("watch", "w", false, text)
 }
 
-// repeat calls once every so often until ctx ends or once fails, and returns what
-// it returned last. A health that is not good is no failure.
-func (l *looker) repeat(ctx context.Context, every time.Duration, once func() error) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+// repeat calls once whenever there may be news, until ctx ends or once fails, and
+// returns what it returned last. A health that is not good is no failure.
+func (l *looker) repeat(ctx context.Context, once func() error) error {
 	var last error
+	news := l.news()
 	for {
 		if isTerminal(l.stdout) && !l.json() && !l.appends {
 			_, _ = l.stdout.Write([]byte("\x1b[H\x1b[2J")) // the print after it fails as well
@@ -77,25 +81,47 @@ func (l *looker) repeat(ctx context.Context, every time.Duration, once func() er
 			return err
 		}
 		last = err
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if news(ctx); ctx.Err() != nil {
 			return last
 		}
 	}
 }
 
-// noInstance gives the errors of the control socket their exit status.
-func noInstance(err error) error {
-	if errors.Is(err, control.ErrUnreachable) {
-		return failed(exitUnreachable, err, "is `magne-actors run` running? --socket or -c says where it listens")
+// news returns a function that blocks until it is time to look again.
+func (l *looker) news() func(ctx context.Context) {
+	if l.appends {
+		return func(ctx context.Context) { pass(ctx, soonest) }
 	}
-	return err
+	var seen uint64
+	if list, err := l.client.EventsOf(context.Background(), control.Query{Tail: 1}); err == nil && len(list) > 0 {
+		seen = list[0].Seq
+	}
+	return func(ctx context.Context) {
+		due := time.Now().Add(watchEvery)
+		pass(ctx, soonest)
+		list, err := l.client.EventsOf(ctx, control.Query{After: seen, Wait: max(time.Until(due), time.Millisecond)})
+		switch {
+		case err != nil: // the look that follows says what is wrong
+			pass(ctx, time.Until(due))
+		case len(list) > 0:
+			seen = list[len(list)-1].Seq
+		}
+	}
+}
+
+// pass blocks for d, or until ctx ends.
+func pass(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // options are those of the terminal that is written to.
 func (l *looker) options() treeview.Options {
-	o := treeview.Options{Version: version()}
+	o := treeview.Options{Version: version(), Wide: l.output.word == "wide"}
 	if f, ok := l.stdout.(*os.File); ok && isTerminal(f) {
 		o.Color = os.Getenv("NO_COLOR") == "" && !*l.plain
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0, no limit, where it cannot be told
@@ -136,23 +162,4 @@ func noNode(root *supervisor.Node, id string) error {
 		hint = "did you mean " + strings.Join(near, ", ") + "?"
 	}
 	return usageError(errors.New("no node has the id "+printable(id)), "%s", hint)
-}
-
-// addSocketFlags adds the flags that find a running instance.
-func addSocketFlags(cmd *cobra.Command) func() (string, error) {
-	socket := cmd.Flags().String("socket", "", "control socket of the instance (default: as run with the same -c)")
-	file := addConfigFlag(cmd)
-	return func() (string, error) {
-		if *socket != "" {
-			return *socket, nil
-		}
-		f, err := config.Load(*file)
-		switch {
-		case f != nil: // its mistakes are the business of check and run
-			return socketOf(f), nil
-		case errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config"):
-			return control.DefaultSocket(os.Getenv), nil
-		}
-		return "", usageError(err, "--socket names the control socket, -c the configuration it is in")
-	}
 }

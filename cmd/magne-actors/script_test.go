@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 		"magne-actors": func() {
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
+		"instance": func() { os.Exit(fakeInstance()) },
 	})
 }
 
@@ -29,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "answers": answers},
 	})
 }
 

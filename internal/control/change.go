@@ -74,8 +74,8 @@ func (s *Source) scale() action {
 	}
 	return func(ctx context.Context, r *http.Request) (any, error) {
 		n, err := strconv.Atoi(r.URL.Query().Get("workers"))
-		if err != nil || n < 0 {
-			return nil, badRequest("workers is a number from 0")
+		if err != nil || n < 1 {
+			return nil, badRequest("workers is a number from 1")
 		}
 		return done{}, s.Scale(ctx, subject(r), n)
 	}

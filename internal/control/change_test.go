@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 	for _, id := range []string{"mail", "a b#c%2f?d=é"} {
 		for want, do := range map[string]func(ctx context.Context) error{
 			"restart " + id:          func(ctx context.Context) error { return c.Restart(ctx, id) },
-			"scale " + id + " 0":     func(ctx context.Context) error { return c.Scale(ctx, id, 0) },
+			"scale " + id + " 3":     func(ctx context.Context) error { return c.Scale(ctx, id, 3) },
 			"pause " + id:            func(ctx context.Context) error { return c.Pause(ctx, id) },
 			"resume " + id:           func(ctx context.Context) error { return c.Resume(ctx, id) },
 			"limit " + id + " 9 5":   func(ctx context.Context) error { return c.Limit(ctx, id, 9, -1) },
@@ -69,7 +69,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("got %v, want what the instance says", err)
 	}
 	for want, err := range map[string]error{
-		"workers is a number": c.Scale(t.Context(), "mail", -1),
+		"workers is a number": c.Scale(t.Context(), "mail", 0),
 		"low is a number":     c.Limit(t.Context(), "mail", 5, 5),
 		"high is a number":    c.Limit(t.Context(), "mail", 0, -1),
 		`no signal "WINK"`:    c.Signal(t.Context(), "mail/1", "WINK"),

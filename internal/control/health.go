@@ -11,7 +11,7 @@ import (
 type Health int
 
 const (
-	Healthy  Health = iota // everything does what it should; a paused pool is healthy
+	Healthy  Health = iota // everything does what it should; a paused or suspended pool is healthy
 	Degraded               // something is not up: starting, reconnecting, waiting to restart, stopping, abandoned
 	Failed                 // something was given up
 )
@@ -61,7 +61,7 @@ func TreeHealth(n *supervisor.Node) Health {
 // taken for health.
 func StateHealth(state string) Health {
 	switch state {
-	case "up", "connected", "consuming", "paused", "idle", "busy":
+	case "up", "connected", "consuming", "paused", "suspended", "idle", "busy":
 		return Healthy
 	case "failed":
 		return Failed

@@ -28,6 +28,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 	field("pid", pid(n))
 	field("since", moment(n.Since, now))
 	figures(n, field)
+	process(n, now, field)
 	field("busy since", moment(n.BusySince, now))
 	field("backoff until", moment(n.Until, now))
 	if n.Window != nil {
@@ -42,6 +43,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 			b.WriteString(indent + clean(line) + "\n")
 		}
 	}
+	exits(&b, n.Exits)
 	if len(n.Children) > 0 {
 		b.WriteString("\n")
 		g := grid{columns: []column{{title: "CHILD"}, {title: "KIND"}, {title: "STATE", health: true}, {title: "RESTARTS", figures: true}, {title: "LAST-ERROR"}}}

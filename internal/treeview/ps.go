@@ -1,6 +1,7 @@
 package treeview
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -30,11 +31,16 @@ func PS(root *supervisor.Node, now time.Time, o Options) string {
 		{title: "RESTARTS", figures: true},
 		{title: "LAST-ERROR"},
 	}}
+	more := moreColumns(root, o)
+	more = slices.DeleteFunc(more, func(e extra) bool { return e.title == "BUSY" }) // it is there already
+	g.widen(more)
 	for _, n := range Flat(root) {
-		g.rows = append(g.rows, row{health: control.StateHealth(n.State), cells: []string{
+		r := row{health: control.StateHealth(n.State), cells: []string{
 			clean(n.ID), clean(n.Kind), clean(n.State), pid(n), since(n.Since, now), figure(n.Queued), figure(n.Running),
 			since(n.BusySince, now), figure(n.Restarts), clean(n.LastError),
-		}})
+		}}
+		r.widen(more, n, now)
+		g.rows = append(g.rows, r)
 	}
 	g.write(&b, o)
 	return b.String()

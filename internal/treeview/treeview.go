@@ -18,6 +18,8 @@ type Options struct {
 	// Width is how many columns the terminal has: the last column is cut to what is
 	// left, but never below 20. 0 means no limit.
 	Width int
+	// Wide adds what Render and PS leave out otherwise.
+	Wide bool
 	// Untitled leaves out the titles of the columns.
 	Untitled bool
 }
@@ -47,7 +49,8 @@ func Render(root *supervisor.Node, now time.Time, o Options) string {
 	if root == nil {
 		return b.String()
 	}
-	t := table{now: now, grid: grid{columns: treeColumns()}}
+	t := table{now: now, grid: grid{columns: treeColumns()}, more: moreColumns(root, o)}
+	t.widen(t.more)
 	t.add(root, "", "")
 	t.write(&b, o)
 	return b.String()
@@ -69,7 +72,8 @@ func title(root *supervisor.Node, now time.Time, o Options) string {
 
 type table struct {
 	grid
-	now time.Time
+	now  time.Time
+	more []extra
 }
 
 // add appends n and what is below it. first is drawn before n's own id, rest
@@ -86,7 +90,7 @@ func (t *table) add(n *supervisor.Node, first, rest string) {
 }
 
 func (t *table) row(n *supervisor.Node, branch string) row {
-	return row{
+	r := row{
 		health: control.StateHealth(n.State),
 		cells: []string{
 			branch + clean(n.ID), clean(n.Kind), state(n), pid(n), since(n.Since, t.now),
@@ -94,6 +98,8 @@ func (t *table) row(n *supervisor.Node, branch string) row {
 			clean(n.LastError),
 		},
 	}
+	r.widen(t.more, n, t.now)
+	return r
 }
 
 // state is the state word and what belongs to it: detail, how often a pool was

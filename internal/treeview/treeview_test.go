@@ -23,7 +23,7 @@ var now = time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			o := Options{Version: "0.1.0", Color: d.HasArg("color")}
+			o := Options{Version: "0.1.0", Color: d.HasArg("color"), Wide: d.HasArg("wide")}
 			d.MaybeScanArgs(t, "width", &o.Width)
 			return strings.ReplaceAll(shown(t, d, o), "\x1b", `\e`)
 		})
@@ -38,7 +38,13 @@ func shown(t *testing.T, d *datadriven.TestData, o Options) string {
 	status := &control.Status{}
 	var events []control.Event
 	var tasks []control.Task
+	var logs []control.Entry
+	var changes []control.Change
 	switch d.Cmd {
+	case "logs":
+		into = &logs
+	case "changes":
+		into = &changes
 	case "status":
 		into = status
 	case "events":
@@ -62,6 +68,10 @@ func shown(t *testing.T, d *datadriven.TestData, o Options) string {
 		return Events(events, o)
 	case "tasks":
 		return Tasks(tasks, now, o)
+	case "logs":
+		return Logs(logs, o)
+	case "changes":
+		return Changes(changes, o)
 	case "why":
 		var b strings.Builder
 		for _, arg := range d.CmdArgs {
