@@ -141,7 +141,7 @@ func start(t *testing.T, role string) *peer {
 		p.cmd.Stdout = &p.stdout
 	}
 	p.cmd.Stderr = &p.stderr
-	p.cmd.Env = append(fds, "PATH="+os.Getenv("PATH"), roleVariable+"="+role, wire.EnvProto+"=1", wire.EnvCookie+"=c0ffee")
+	p.cmd.Env = append(fds, "PATH="+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", roleVariable+"="+role, wire.EnvProto+"=1", wire.EnvCookie+"=c0ffee")
 	p.inodes = []string{inode(t, theirIn), inode(t, theirOut)}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
