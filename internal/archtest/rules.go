@@ -156,7 +156,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/prometheus/client_golang", Packages: []string{"internal/metrics"}, Tests: true},
 		{Path: "github.com/coreos/go-systemd/v22", Packages: []string{"internal/sdnotify"}, Tests: true},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
-		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc"}},
+		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc", "internal/sdnotify"}},
 		{Path: "golang.org/x/term", Packages: []string{"cmd/magne-actors", "bench"}, Tests: true},
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
