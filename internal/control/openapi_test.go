@@ -238,8 +238,12 @@ func richSource(full *supervisor.Node) Source {
 // unfitSource offers some things, and cannot do them.
 func unfitSource() Source {
 	return Source{
-		Tree:    sampleTree,
-		Ready:   func(context.Context) error { return errors.New("router:mail does not consume") },
+		Tree: sampleTree,
+		Report: func(context.Context) (any, error) {
+			return map[string]any{"ready": false, "reasons": []string{"mail"}, "pools": []any{map[string]any{
+				"pool": "mail", "queue": "q", "ready": false, "state": "stalled", "messages": nil, "text": "it does not",
+			}}}, errors.New("router:mail does not consume")
+		},
 		Restart: func(context.Context, string) error { return supervisor.ErrNotFound },
 		Scale:   func(context.Context, string, int) error { return errors.New("it is not running") },
 		Reload: func(context.Context) ([]Change, error) {

@@ -132,6 +132,8 @@ type problem struct {
 	// the same.
 	Mistakes []string `json:"mistakes,omitempty"`
 	Changes  []Change `json:"changes,omitempty"`
+	// Of /readyz: how each part does.
+	Detail any `json:"detail,omitempty"`
 }
 
 // snapshots takes one snapshot at a time, so that a Source that hangs costs

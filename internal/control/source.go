@@ -38,6 +38,9 @@ type Source struct {
 	// Ready returns why the instance should get no work, or nil; it returns when
 	// ctx ends. Nil means that it is ready when Tree answers.
 	Ready func(ctx context.Context) error
+	// Report is Ready that also returns how each part does, for JSON. It is asked in
+	// the place of Ready, if it is there.
+	Report func(ctx context.Context) (detail any, err error)
 
 	// Restart has a node run anew, and blocks until it does.
 	Restart func(ctx context.Context, id string) error
