@@ -160,8 +160,6 @@ func (f *File) checkSize(p *Pool, at string) {
 		r.complain(high, "missing: how many processes there may be at most")
 	case s.Min > s.Max:
 		r.complain(r.later(low, high), "min (%d) is above max (%d): raise max or lower min", s.Min, s.Max)
-	case s.Min == 0 && s.Mode != "ondemand":
-		r.complain(low, "0 is for mode ondemand only: write mode: ondemand, or at least 1")
 	case s.Mode == "static" && s.Min != s.Max:
 		r.complain(low, "%d with mode static, which always has max (%d) processes: remove min, or use mode dynamic", s.Min, s.Max)
 	}

@@ -145,16 +145,14 @@ func (p *Pool) follows() bool { return p.Size != nil && p.Size.Mode != "static" 
 
 // keyAction is what has to be done about a pool of that mode when a key differs.
 func keyAction(key, mode string) string {
-	first, rest, _ := strings.Cut(key, ".")
-	switch first {
+	switch key {
+	case "size.max_starting", "timeout.kill_after": // the supervisor knows these, too
+		return ActionRestart
+	}
+	switch first, _, _ := strings.Cut(key, "."); first {
 	case "watermarks":
 		return ActionLimit
-	case "workers":
-		return ActionScale
-	case "size":
-		if rest == "max_starting" { // of the supervisor, and not of the number
-			return ActionRestart
-		}
+	case "workers", "size":
 		return ActionScale
 	case "process", "start_timeout", "timeout", "watchdog", "recycle", "max_lost", "logs", "reload":
 		if mode == modeProcess {

@@ -28,7 +28,9 @@
 //   - One table (keys.go) says which keys there are. Validation,
 //     defaults, [Schema], [Example] and docs/configuration.md are made from it.
 //   - Reading does no input or output other than the file, the environment and the
-//     files named by file: values.
+//     files of secrets and certificates. It looks whether directories, programs and a
+//     cgroup are there, for the errors and warnings.
+//   - [Diff] is pure: two configurations in, what a reload does out.
 //
 // This is the only package that imports viper, which lower-cases keys: see load.go
 // for how names keep their case.

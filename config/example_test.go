@@ -52,3 +52,23 @@ pools:
 	// magne.yaml:6:31: pools.resize.watermarks.low: 12000 is above high (10000): a pool that has stopped at high goes on at low, so low must be smaller; set it to 9999 or less
 	// magne.yaml:7:5: pools.resize.wrokers: unknown key: did you mean workers?
 }
+
+// What a reload of a changed file does.
+func ExampleDiff() {
+	parse := func(text string) *config.File {
+		f, err := config.Parse(strings.NewReader(text), "magne.yaml", nil)
+		if err != nil {
+			panic(err)
+		}
+		return f
+	}
+	const tasks = "tasks: {hello: {builtin: echo}}"
+	old := parse("version: 1\npools: {mail: {workers: 8, " + tasks + "}, audit: {" + tasks + "}}")
+	next := parse("version: 1\npools: {mail: {workers: 16, " + tasks + "}, audit: {" + tasks + "}}")
+	for _, c := range config.Diff(old, next) {
+		fmt.Printf("%s %s: %s\n", c.Action, c.Pool, c.Text)
+	}
+	// Output:
+	// scale mail: workers 8 -> 16, watermarks.high 8 -> 16, watermarks.low 4 -> 8
+	// keep audit: unchanged
+}

@@ -34,7 +34,7 @@ type Cgroup struct {
 // Size is how many processes there are.
 type Size struct {
 	Min, Max, Spare int
-	Mode            string        // static, dynamic or ondemand
+	Mode            string        // static or dynamic
 	IdleTTL         time.Duration `mapstructure:"idle_ttl"`
 	ScaleUpAfter    time.Duration `mapstructure:"scale_up_after"`
 	MaxStarting     int           `mapstructure:"max_starting"` // 0: as many as there are CPUs

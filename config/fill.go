@@ -59,10 +59,7 @@ func (f *File) fillSize(p *Pool) {
 	if f.read.given(poolPath(p.Name) + ".size.min") {
 		return
 	}
-	switch s.Mode {
-	case "static":
+	if s.Min = min(1, s.Max); s.Mode == "static" {
 		s.Min = s.Max
-	case "dynamic":
-		s.Min = min(1, s.Max)
 	}
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -16,6 +17,9 @@ func FuzzParse(f *testing.F) {
 		"version: 1\nx-a: &a {workers: ${N}}\nbroker: {url: \"${U:-amqp://h/}\", heartbeat: 5s}\npools: {a: &p {<<: *a, queue: q}, b: {<<: [*a, *p]}}",
 		"supervision: {defaults: {backoff: {factor: .inf}}}\npools: {? [a] : b, ~: c, 1: d}\n---\n",
 		"a: &a [*a, *a]\n\"\\0\": !!binary x\n",
+		"version: 1\npools: {p: {mode: process, timeout: \"${N}\", size: {max: 3}, process: {command: [a, \"${N}\"], env: {A: \"${N}\"}, secrets: {S: {env: U}}, " +
+			"rlimits: {core: unlimited}, cgroup: {cpu_max: 5%}}, logs: {rate: 5/m}, shutdown: infinity}}",
+		"version: 1\npools: {p: {mode: oneshot, process: {command: [a], secrets: {S: {}, T: {file: /none}}}, timeout: {hard: 5s}}}\ncontrol: {listen: \":1\", token: \"${U}\"}",
 	} {
 		f.Add(text, "7")
 	}
@@ -36,6 +40,18 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, w := range file.Warnings() {
 			said.WriteString(w.Error())
+		}
+		if err == nil {
+			for _, c := range config.Diff(file, file) {
+				if c.Action != config.ActionKeep {
+					t.Errorf("differs from itself: %+v", c)
+				}
+			}
+			other, err := config.Parse(strings.NewReader("version: 1\npools: {p: {mode: process, process: {command: [b]}}}"), "other.yaml", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(&said, config.Diff(file, other), config.Diff(other, file))
 		}
 		// Where the file has the word itself, it may stand in a key or in a host.
 		if !strings.Contains(text, "hunter2") && !strings.Contains(n, "hunter2") && strings.Contains(said.String(), "hunter2") {

@@ -32,7 +32,11 @@ func workerKeys() []key {
 	rows = append(rows, logKeys()...)
 	rows = append(rows,
 		key{path: "pools.<pool>.reload", kind: section, modes: process, doc: "How processes are replaced when a reload has changed what they are made of."},
-		key{path: "pools.<pool>.reload.surge", kind: whole, def: "1", lo: "1", hi: "1000", doc: "New processes that are started before the old ones are stopped."},
+		key{
+			path: "pools.<pool>.reload.surge", kind: whole, def: "1", lo: "1", hi: "1",
+			beyond: "processes are replaced one after the other in this version",
+			doc:    "New processes that are started before as many old ones are stopped.",
+		},
 		key{
 			path: "pools.<pool>.reload.max_unready", kind: whole, def: "2", lo: "1", hi: "1000",
 			doc: "After this many new ones that were not ready in time the replacement is given up, and the old ones stay.",
@@ -48,14 +52,15 @@ func sizeKeys() []key {
 			doc: "How many processes there are, when not always the same number: then in place of workers.",
 		},
 		{
-			path: "pools.<pool>.size.min", kind: whole, rule: "1; 0 with mode ondemand, max with mode static", lo: "0", hi: "10000", shown: "1",
-			doc: "At least this many; 0 only with mode ondemand.",
+			path: "pools.<pool>.size.min", kind: whole, rule: "1; max with mode static", lo: "1", hi: "10000", shown: "1",
+			doc: "At least this many.",
 		},
 		{path: "pools.<pool>.size.max", kind: whole, required: true, lo: "1", hi: "10000", shown: "8", doc: "At most this many."},
 		{path: "pools.<pool>.size.spare", kind: whole, def: "0", lo: "0", hi: "10000", doc: "Idle processes that are kept ready above min."},
 		{
-			path: "pools.<pool>.size.mode", kind: text, def: "dynamic", enum: []string{"static", "dynamic", "ondemand"},
-			doc: "static: always max. dynamic: between min and max, as the load has it. ondemand: the same, and none without load.",
+			path: "pools.<pool>.size.mode", kind: text, def: "dynamic", enum: []string{"static", "dynamic"},
+			later: map[string]string{"ondemand": "a pool keeps at least one process; use dynamic with min: 1"},
+			doc:   "static: always max. dynamic: between min and max, as the load has it.",
 		},
 		{
 			path: "pools.<pool>.size.idle_ttl", kind: duration, def: "60s", lo: "1ms", hi: "24h",

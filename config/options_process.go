@@ -79,11 +79,8 @@ func (o *Process) spec(env []string) osproc.Spec {
 		Scope:  map[string]osproc.Scope{"cgroup": osproc.ScopeCgroup, "group": osproc.ScopeGroup, "process": osproc.ScopeProcess}[o.KillScope],
 		Limits: osproc.CgroupLimits{Memory: int64(o.Cgroup.MemoryMax), PIDs: int64(o.Cgroup.PIDsMax), CPU: o.Cgroup.CPUMax},
 	}
-	switch o.Transport {
-	case "stdio":
+	if o.Transport == "stdio" {
 		s.Transport = osproc.Stdio
-	case "":
-		s.Transport = osproc.NoTransport
 	}
 	return s
 }

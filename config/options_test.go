@@ -85,14 +85,14 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 				Recycle: process.Recycle{MaxTasks: 1000, MaxRSS: 300 << 20, MaxRSSHard: 450 << 20, Lifetime: time.Hour, Jitter: 0.2},
 				MaxBody: 16 << 20, MaxLost: 4, Log: process.Log{MaxLine: 1 << 10, Rate: 0.5, Burst: 10, Parse: process.ParseText, Tail: 5},
 			},
-			WorkerRestart: supervisor.Transient, WorkerShutdown: 15 * time.Second, Roll: actors.Roll{Surge: 2, MaxUnready: 3},
+			WorkerRestart: supervisor.Transient, WorkerShutdown: 15 * time.Second, Roll: actors.Roll{Surge: 1, MaxUnready: 3},
 		}, {
 			Name: "script", Queue: amqp.QuorumQueue("script"), Codec: codec.JSON{}, Mode: actors.Oneshot, Workers: 1, Slots: 2, High: 2, Low: 1,
 			MaxBody: 1 << 20, Retry: usual,
 			Supervise: supervise(supervisor.Spec{Intensity: 5, Period: time.Minute, Parallel: true, OnExhausted: supervisor.Park}),
 			Process: &process.Options{
 				Pool:    "script",
-				Spec:    process.Spec{Command: []string{"./script.sh"}, Env: []string{"PATH=/bin"}, Rlimits: map[string]uint64{}},
+				Spec:    process.Spec{Command: []string{"./script.sh"}, Env: []string{"PATH=/bin"}, Rlimits: map[string]uint64{}, Transport: osproc.Frames},
 				Timeout: process.Timeout{Hard: 8 * time.Second, KillAfter: 3 * time.Second}, DrainTimeout: 365 * 24 * time.Hour,
 				MaxBody: 16 << 20, MaxLost: 3, Log: process.Log{MaxLine: 16 << 10, Rate: 500, Burst: 1000, Tail: 64},
 			},

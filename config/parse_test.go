@@ -208,7 +208,7 @@ func processPool() config.Pool {
 		Size:        &config.Size{Min: 2, Max: 8, Spare: 1, Mode: "dynamic", IdleTTL: 30 * time.Second, ScaleUpAfter: 100 * time.Millisecond, MaxStarting: 2},
 		Concurrency: 3, Pipeline: 4, StartTimeout: 20 * time.Second, Watchdog: 7 * time.Second,
 		Recycle: config.Recycle{MaxTasks: 1000, MaxRSS: 300 << 20, MaxRSSHard: 450 << 20, Lifetime: time.Hour, Jitter: 0.2},
-		Reload:  config.Reload{Surge: 2, MaxUnready: 3},
+		Reload:  config.Reload{Surge: 1, MaxUnready: 3},
 	}
 }
 
