@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // The calls by which an operator changes a running tree. Each blocks, at the
@@ -140,6 +141,11 @@ type (
 func (scale) isEvent()   {}
 func (onChild) isEvent() {}
 
+// askAgain is how long a request waits until it is sent again. An incarnation is
+// known a moment before messages reach it, and what came in that moment is lost;
+// it takes a request once, however often that comes.
+const askAgain = 20 * time.Millisecond
+
 // ask has the supervisor of a node handle an event and waits for the reply. It
 // reports as well whether the supervisor has begun to.
 func (s *System) ask(ctx context.Context, sup *node, ev func(req int) event) (begun bool, err error) {
@@ -148,14 +154,24 @@ func (s *System) ask(ctx context.Context, sup *node, ev func(req int) event) (be
 		return false, ErrNotRunning
 	}
 	r := &request{event: ev, reply: make(chan error, 1)}
-	s.Send(s.actors.NewLocalPID(box.inc.name), r)
-	select {
-	case err = <-r.reply:
-		return true, err
-	case <-box.inc.gone:
-		err = ErrNotRunning
-	case <-ctx.Done():
-		err = context.Cause(ctx)
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for err == nil {
+		if !r.taken.Load() {
+			s.Send(s.actors.NewLocalPID(box.inc.name), r)
+		}
+		select {
+		case err = <-r.reply:
+			return true, err
+		case <-again.C:
+			if sup.box.Load() != box && !r.taken.Load() {
+				err = ErrNotRunning
+			}
+		case <-box.inc.gone:
+			err = ErrNotRunning
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	}
 	if r.taken.CompareAndSwap(false, true) {
 		return false, err
