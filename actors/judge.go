@@ -57,17 +57,18 @@ func (p *pool) judgeLost(v verdict, n int) verdict {
 // lostBefore is how many workers have died under the task before.
 func lostBefore(d *broker.Delivery) int { return count(d.Headers[headerLost], 0) }
 
-// autopsy is what a dead letter says of the worker's end.
+// autopsy is what a dead letter says of the worker's end: what happened, and the
+// end of the log.
 func autopsy(e *process.LostError) string {
-	var b strings.Builder
-	b.WriteString(e.Error())
+	head, log := e.Error(), strings.Builder{}
 	for _, line := range e.Exit.Tail {
-		b.WriteString("\n" + line.Stream.String() + ": " + line.Text)
+		log.WriteString("\n" + line.Stream.String() + ": " + line.Text)
 	}
-	s := b.String()
-	if len(s) > maxAutopsyHeader { // the end says most
-		head, _, _ := strings.Cut(s, "\n")
-		s = head + "\n...\n" + s[len(s)-maxAutopsyHeader+min(len(head), maxAutopsyHeader/2)+5:]
+	const dots = "\n..."
+	head = strings.ToValidUTF8(head[:min(len(head), maxAutopsyHeader/2)], "")
+	tail := strings.ToValidUTF8(log.String(), "")
+	if room := maxAutopsyHeader - len(head); len(tail) > room {
+		tail = dots + strings.ToValidUTF8(tail[len(tail)-room+len(dots):], "")
 	}
-	return strings.ToValidUTF8(s, "")
+	return head + tail
 }

@@ -39,6 +39,17 @@ func TestGolden(t *testing.T) {
 				d.MaybeScanArgs(t, "n", &n)
 				w.Done(n)
 				return mark(w)
+			case "set":
+				var high, low int
+				d.ScanArgs(t, "high", &high)
+				d.ScanArgs(t, "low", &low)
+				w.Set(high, low)
+				return mark(w)
+			case "grow":
+				var n int
+				d.ScanArgs(t, "n", &n)
+				b.Grow(n)
+				return depths(b, n)
 			case "workers":
 				var n, slots int
 				d.ScanArgs(t, "n", &n)

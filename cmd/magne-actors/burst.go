@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/health"
+)
+
+const (
+	burstID = "control:burst"
+	// burstFresh is how old the broker's word that a queue is empty may be.
+	burstFresh = 100 * time.Millisecond
+)
+
+// burst has run end when the queues are empty, and not before the broker has said
+// so of each.
+func burst(f *config.File, o *actors.Options) {
+	names := make([]string, len(f.Pools))
+	for i := range f.Pools {
+		names[i] = f.Pools[i].BrokerQueue().Name
+	}
+	p := health.NewProber(health.ProberOptions{
+		Dial: askerOf(f, o.Dialer), Queues: func() []string { return names }, Fresh: burstFresh, MaxRest: time.Second,
+	})
+	o.Services = append(o.Services, actors.Service{ID: burstID, Kind: "control", Run: p.Run})
+	o.Burst = func(ctx context.Context, queue string) (int, error) {
+		answer := p.Ask(ctx)
+		if answer.Err != nil {
+			return 0, answer.Err
+		}
+		q, ok := answer.Queues[queue]
+		if !ok {
+			return 0, fmt.Errorf("queue %q: the broker has not been asked yet", queue)
+		}
+		return q.Ready, q.Err
+	}
+}
