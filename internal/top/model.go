@@ -55,7 +55,7 @@ type details struct {
 // its commands do.
 func New(ctx context.Context, o Options) *Model {
 	o = o.withDefaults()
-	m := &Model{ctx: ctx, o: o, keys: keys(o), wait: wait, now: o.Now(), orders: orders()}
+	m := &Model{ctx: ctx, o: o, keys: keys(o), wait: wait, now: o.Now(), orders: orders()} //nolint:contextcheck // the keys are given the Model, and it has ctx
 	m.order, m.folded = m.orders[0], map[string]bool{}
 	return m
 }
