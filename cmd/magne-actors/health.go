@@ -73,12 +73,9 @@ func newWatch(ctx context.Context, f *config.File, o *actors.Options, log *slog.
 // after whatever else is set in src and o.
 func (w *watch) attach(src *control.Source, o *actors.Options) {
 	src.Metrics = w.figures
-	src.Ready = func(ctx context.Context) error { return w.report(ctx).Err() }
-	if reload := src.Reload; reload != nil {
-		src.Reload = func(ctx context.Context) ([]control.Change, error) {
-			defer w.notify.Reloading()()
-			return reload(ctx)
-		}
+	src.Report = func(ctx context.Context) (any, error) {
+		r := w.report(ctx)
+		return r, r.Err()
 	}
 	observe := o.Observe
 	o.Observe = func(e supervisor.Event) {

@@ -33,7 +33,8 @@ func newRunCmd(e *env) *cobra.Command {
 			"The log goes to stderr: text on a terminal, JSON lines otherwise, or as -o says.\n\n" +
 			"Signals: TERM or INT stops warm (no new deliveries, running tasks may finish for `shutdown`,\n" +
 			"the rest returns to its queue, exit 0); a second one stops cold (everything is cancelled and\n" +
-			"handed back, exit 1 within 2 s); QUIT stops cold at once with a dump of the tree and the goroutines.\n\n" +
+			"handed back, exit 1 within 2 s); QUIT stops cold at once with a dump of the tree and the goroutines;\n" +
+			"HUP reads the configuration again, as `magne-actors reload` does.\n\n" +
 			"Without broker.url the broker is embedded in this process: it keeps its queues in broker.embedded.dir,\n" +
 			"listens at broker.embedded.listen for other programs, and ends last. With broker.url, a broker that is\n" +
 			"not there yet is waited for; one that refuses the credentials ends run.",
@@ -92,6 +93,8 @@ func newLogger(w io.Writer, asJSON bool, level slog.Level) *slog.Logger {
 
 func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) error {
 	defer ballast.Program()()
+	logs := control.NewLogs(log.Handler())
+	log = slog.New(logs.Handler())
 	f, err := e.load(file)
 	if err != nil {
 		return err
@@ -105,8 +108,14 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	if err := control.Check(socket); err != nil {
 		return failed(exitError, err, "stop the other instance, or set control.socket to another path")
 	}
+	tcp := tcpOf(f)
+	if tcp.Address != "" {
+		if err := control.CheckTCP(ctx, tcp); err != nil {
+			return failed(exitError, err, "control.listen must be a free address of this machine, and control.tls a certificate with its key")
+		}
+	}
 	log.Info("starting", "version", version(), "pid", os.Getpid(), "config", file, "broker", f.Broker.Address(), "control", socket)
-	source := control.Source{Version: version()}
+	source := control.Source{Version: version(), Logs: logs}
 	closeBroker := func() error { return nil }
 	if f.Broker.IsEmbedded() {
 		own, err := openBroker(ctx, f, log)
@@ -124,7 +133,8 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	if err != nil {
 		return errors.Join(err, closeBroker())
 	}
-	err = e.runActors(ctx, o, source, w, socket, log)
+	in := &instance{file: file, config: f, options: o, source: source, watch: w, log: log}
+	err = e.runActors(ctx, in, socket, tcp)
 	// Last of all: what was settled while the actors stopped is flushed here.
 	if closing := closeBroker(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)
@@ -141,42 +151,6 @@ func inProcess(f *config.File, own *ownBroker, log *slog.Logger) (broker.Dialer,
 	d.NetDial, d.TLS = own.dialNet, nil
 	d.URL = "amqp://guest:guest@" + f.Broker.Embedded.Listen + "/"
 	return d, err
-}
-
-// runActors runs the system with its control socket until it has stopped.
-func (e *env) runActors(ctx context.Context, o actors.Options, source control.Source, w *watch, socket string, log *slog.Logger) error {
-	var s *actors.System
-	source.Tree = func() *supervisor.Node { return s.Tree() }
-	source.Inspect = func(id string) *supervisor.Node { return s.Inspect(id) }
-	source.Restart = func(ctx context.Context, id string) error {
-		if id == "control" { // it would wait for this call to end
-			return errors.New("the control socket cannot be restarted by way of itself")
-		}
-		return s.Restart(ctx, id)
-	}
-	source.Tasks = func() []control.Task { return tasksOf(s) }
-	source.Events = new(control.Events)
-	o.Observe = source.Events.Add
-	w.attach(&source, &o)
-	o.Services = append(o.Services, actors.Service{ID: "control", Kind: "control", Run: func(ctx context.Context) error {
-		return control.Serve(ctx, socket, source, log)
-	}})
-	s, err := actors.New(o)
-	if err != nil {
-		return err
-	}
-	w.system = s
-	return e.untilSignalled(ctx, s, w, log)
-}
-
-// tasksOf are the tasks that s runs.
-func tasksOf(s *actors.System) []control.Task {
-	list := s.Tasks()
-	shown := make([]control.Task, len(list))
-	for i, t := range list {
-		shown[i] = control.Task(t)
-	}
-	return shown
 }
 
 // stopped gives the end of a System its exit status.
@@ -196,10 +170,13 @@ func stopped(err error) error {
 }
 
 // untilSignalled runs s, and stops it as the signals say.
-func (e *env) untilSignalled(ctx context.Context, s *actors.System, w *watch, log *slog.Logger) error {
+func (e *env) untilSignalled(ctx context.Context, in *instance) error {
+	life, over := context.WithCancel(context.WithoutCancel(ctx))
+	defer over()
+	in.reloads.start(life)
 	ctx, warm := context.WithCancel(ctx)
 	defer warm()
-	defer context.AfterFunc(ctx, w.notify.Stopping)()
+	defer context.AfterFunc(ctx, in.watch.notify.Stopping)()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	ended := make(chan struct{})
@@ -218,7 +195,7 @@ func (e *env) untilSignalled(ctx context.Context, s *actors.System, w *watch, lo
 		for {
 			select {
 			case sig := <-signals:
-				say := e.onSignal(ctx, sig, s, warm, log)
+				say := e.onSignal(ctx, sig, in, warm)
 				select {
 				case said <- say:
 				default: // it stopped listening long ago
@@ -228,7 +205,7 @@ func (e *env) untilSignalled(ctx context.Context, s *actors.System, w *watch, lo
 			}
 		}
 	}()
-	err := s.Run(ctx)
+	err := in.system.Run(ctx)
 	signal.Stop(signals)
 	close(ended)
 	select {
@@ -242,12 +219,12 @@ func (e *env) untilSignalled(ctx context.Context, s *actors.System, w *watch, lo
 const dumpTimeout = time.Second
 
 // onSignal does what the signal asks for, and returns how to say so.
-func (e *env) onSignal(ctx context.Context, sig os.Signal, s *actors.System, warm func(), log *slog.Logger) func() {
+func (e *env) onSignal(ctx context.Context, sig os.Signal, in *instance, warm func()) func() {
+	s, log := in.system, in.log
 	switch {
 	case sig == syscall.SIGHUP:
-		return func() {
-			log.Warn("reload is not available yet: restart to use a changed configuration", "signal", sig.String())
-		}
+		in.reloads.signal()
+		return func() { log.Info("reloading", "signal", sig.String()) }
 	case sig == syscall.SIGQUIT:
 		tree, stacks := s.Tree(), new(bytes.Buffer)
 		_ = pprof.Lookup("goroutine").WriteTo(stacks, 2) // into memory

@@ -195,6 +195,7 @@ func goroutines() map[string]string {
 		"cmd/magne-actors/broker.go":       "the listener and the control socket; both end with the context, and are waited for",
 		"cmd/magne-actors/publish.go":      "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/queue_change.go": "reads the answer to a question; ends with it, or with the process",
+		"cmd/magne-actors/reload.go":       "the reloads, one after the other; recovers, and ends when the System has",
 		"cmd/magne-actors/run.go":          "answers the signals; ends when the System has",
 
 		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",

@@ -40,6 +40,16 @@ func ServeTCP(ctx context.Context, t TCP, src Source, log *slog.Logger) error {
 	return t.serve(ctx, l, src, log)
 }
 
+// CheckTCP says whether ServeTCP could listen now, so that a wrong address or
+// certificate is known before any actor is started.
+func CheckTCP(ctx context.Context, t TCP) error {
+	l, err := t.listen(ctx)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
 func (t TCP) serve(ctx context.Context, l net.Listener, src Source, log *slog.Logger) error {
 	log.Info("control address open", "address", l.Addr().String(), "tls", t.CertFile != "")
 	if err := answerOn(ctx, l, bearing(t.Token, newHandler(ctx, src)), log); err != nil {

@@ -59,7 +59,7 @@ func clauses() []clause {
 		{text: "TERM, INT: warm (no new deliveries, running tasks finish within `shutdown`, acks flushed, exit 0)", tests: by(TestTermWhileTasksRun, TestShutdownTime, TestHup)},
 		{text: "a second one: cold (cancel, requeue, exit 1)", tests: by(TestSecondSignal)},
 		{text: "QUIT: cold at once with a goroutine and tree dump", tests: by(TestQuit)},
-		{text: "HUP: reload", issue: 4}, // until then TestHup
+		{text: "HUP: reload", tests: by(TestReload, TestHup)},
 	}
 }
 

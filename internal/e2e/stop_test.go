@@ -149,12 +149,12 @@ func TestQuit(t *testing.T) {
 	r.holds(queue, 10)
 }
 
-// TestHup: it is answered in the log, and nothing stops.
+// TestHup: it is answered in the log, and nothing stops. TestReload has changes.
 func TestHup(t *testing.T) {
 	r, queue := begin(t)
 	a := start(t, setup{url: r.url, pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue)})
 	a.signal(syscall.SIGHUP)
-	a.says("reload is not available yet")
+	a.says("reloading")
 	r.task(queue, "hello", 1)
 	a.settled("p", 1)
 	a.signal(os.Interrupt)

@@ -9,13 +9,13 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-// Events returns one line for each event: when, what, to which node and to which
-// of its incarnations, and why.
+// Events returns one line for each event: when, what, to which node and, if that
+// is known, to which of its incarnations, and why.
 func Events(list []control.Event, o Options) string {
 	g := grid{columns: []column{{title: "TIME"}, {title: "EVENT", health: true}, {title: "NODE"}, {title: "GENERATION", figures: true}, {title: "WHY"}}}
 	for _, e := range list {
 		g.rows = append(g.rows, row{health: eventHealth(e.Type), cells: []string{
-			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), clean(string(e.Type)), clean(e.ID), strconv.Itoa(e.Generation), clean(reasonOf(e)),
+			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), clean(string(e.Type)), clean(e.ID), orNone(int64(e.Generation), strconv.Itoa(e.Generation)), clean(reasonOf(e)),
 		}})
 	}
 	var b strings.Builder
@@ -37,7 +37,7 @@ func eventHealth(t supervisor.EventType) control.Health {
 	switch t {
 	case supervisor.EventFailed, supervisor.EventGaveUp, supervisor.EventParked:
 		return control.Failed
-	case supervisor.EventKilled, supervisor.EventAbandoned, supervisor.EventBackoff:
+	case supervisor.EventKilled, supervisor.EventAbandoned, supervisor.EventBackoff, "connection_lost", "not_consuming", "suspended":
 		return control.Degraded
 	default:
 		return control.Healthy

@@ -3,6 +3,7 @@ package treeview
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,9 +50,11 @@ func (w *why) node(n *supervisor.Node) {
 		w.unwell(w.session())
 	case n.State == "paused":
 		w.workers(n)
+	case n.State == "suspended" && !byOperator(n):
+		w.node(Find(w.root, "pool:"+poolOf(n)))
 	case n.State == "down" || n.State == "stopping":
 		w.above(n)
-	case n.Kind == "worker" && control.StateHealth(n.State) == control.Healthy && value(n.Running) == 0:
+	case isWorker(n) && control.StateHealth(n.State) == control.Healthy && value(n.Running) == 0:
 		w.node(w.router(n))
 	}
 	w.below(n)
@@ -71,10 +74,16 @@ func (w *why) state(n *supervisor.Node) {
 	case "paused":
 		w.say("%s is paused%s: %d of %d deliveries in flight (high), it resumes at %d; %d run and %d wait.",
 			n.ID, w.lasting(n), value(n.InFlight), value(n.High), value(n.Low), value(n.Running), value(n.Queued))
+	case "suspended":
+		w.suspended(n)
 	case "connecting":
 		w.say("%s has no connection%s%s.", n.ID, w.lasting(n), because(n))
 	case "starting":
-		w.say("%s is starting%s%s.", n.ID, w.lasting(n), before(n))
+		step := ""
+		if n.Step != "" {
+			step = ": its process says that it is at " + strconv.Quote(n.Step)
+		}
+		w.say("%s is starting%s%s%s.", n.ID, w.lasting(n), step, before(n))
 	case "stopping", "draining":
 		w.say("%s is stopping%s: it takes nothing new and what runs may finish.", n.ID, w.lasting(n))
 	case "abandoned":
@@ -98,8 +107,69 @@ func (w *why) well(n *supervisor.Node) {
 		w.say("%s is %s%s and idle: no task is assigned to it.", n.ID, n.State, w.lasting(n))
 	case n.Running != nil:
 		w.say("%s is %s%s and busy: %d run and %d wait.", n.ID, n.State, w.lasting(n), value(n.Running), value(n.Queued))
+	case n.Kind == "pool":
+		w.say("%s is %s%s%s%s.", n.ID, n.State, w.lasting(n), crew(n), before(n))
 	default:
 		w.say("%s is %s%s%s.", n.ID, n.State, w.lasting(n), before(n))
+	}
+}
+
+// suspended is the sentence about a router that takes nothing, whatever its
+// watermarks say.
+func (w *why) suspended(n *supervisor.Node) {
+	pool := poolOf(n)
+	running := fmt.Sprintf("%d run, and nothing new is taken", value(n.Running))
+	if byOperator(n) {
+		w.say("%s is paused by an operator%s: %s until `magne-actors resume %s`.", n.ID, w.lasting(n), running, pool)
+		return
+	}
+	w.say("%s takes nothing%s because its pool is parked: %s.", n.ID, w.lasting(n), running)
+}
+
+// byOperator tells what an operator has paused from what nobody serves.
+func byOperator(n *supervisor.Node) bool { return !strings.Contains(n.Detail, "parked") }
+
+// poolOf is the name of a router's pool.
+func poolOf(router *supervisor.Node) string { return strings.TrimPrefix(router.ID, "router:") }
+
+func isWorker(n *supervisor.Node) bool { return n.Kind == "worker" || n.Kind == "slot" }
+
+// processes says what became of the process before.
+func (w *why) processes(n *supervisor.Node) {
+	switch {
+	case n.LastExit == "":
+	case n.PID != nil:
+		w.say("The process before this one of %s: %s.", n.ID, n.LastExit)
+	default:
+		w.say("The last process of %s: %s.", n.ID, n.LastExit)
+	}
+}
+
+// crew is how many of a pool's workers are up; the detail is "2/3", or with a size
+// that follows the load "2/3 (2..8)".
+func crew(pool *supervisor.Node) string {
+	counts, bounds, follows := strings.Cut(pool.Detail, " ")
+	up, of, ok := strings.Cut(counts, "/")
+	if !ok {
+		return ""
+	}
+	text := " with " + up + " of " + of + " workers up"
+	if least, most, ok := strings.Cut(strings.Trim(bounds, "()"), ".."); follows && ok {
+		text += ", a number that follows the load from " + least + " to " + most
+	}
+	return text
+}
+
+// failures says which of the children of a supervisor have failed how often.
+func (w *why) failures(n *supervisor.Node) {
+	list := slices.DeleteFunc(slices.Clone(n.Children), func(c *supervisor.Node) bool { return value(c.Failures) == 0 })
+	slices.SortStableFunc(list, func(a, b *supervisor.Node) int { return int(value(b.Failures) - value(a.Failures)) })
+	var parts []string
+	for _, c := range list[:min(len(list), maxCauses)] {
+		parts = append(parts, fmt.Sprintf("%s %s", c.ID, count(value(c.Failures), "time", "times")))
+	}
+	if len(parts) > 0 {
+		w.say("Since the start these have failed most: %s.", strings.Join(parts, ", "))
 	}
 }
 
@@ -107,6 +177,7 @@ func (w *why) failed(n *supervisor.Node) {
 	switch {
 	case n.Detail == "parked":
 		w.say("%s is parked%s: %s. Its siblings run on; `magne-actors restart %s` starts it again.", n.ID, w.lasting(n), reason(n), n.ID)
+		w.failures(n)
 	case n.Kind == "router" && value(n.High) > 0:
 		w.say("%s cannot consume%s: %s. It tries again by itself.", n.ID, w.lasting(n), reason(n))
 	default:
@@ -122,6 +193,7 @@ func (w *why) wear(n *supervisor.Node) {
 	if n.BusySince != nil && w.now.Sub(*n.BusySince) >= time.Second {
 		w.say("The actor of %s has been in one message for %s, and %d wait in its mailbox.", n.ID, since(n.BusySince, w.now), value(n.Mailbox))
 	}
+	w.processes(n)
 	if win := n.Window; win != nil && win.Restarts > 0 {
 		w.say("%s has restarted children %s within %s; at more than %d it gives up.", n.ID, count(win.Restarts, "time", "times"), age(win.Period), win.Intensity)
 	}
@@ -134,22 +206,45 @@ func (w *why) workers(router *supervisor.Node) {
 	if parent == nil {
 		return
 	}
-	var busy, all int
-	for _, n := range Flat(parent) {
-		if n.Kind != "worker" && n.Kind != "slot" {
-			continue
-		}
-		all++
+	all := slices.DeleteFunc(Flat(parent), func(n *supervisor.Node) bool { return !isWorker(n) })
+	busy := 0
+	for _, n := range all {
 		if value(n.Running) > 0 {
 			busy++
 		}
 	}
-	w.say("%d of its %s run tasks.", busy, count(int64(all), "worker", "workers"))
+	w.say("%d of its %s run tasks.", busy, count(int64(len(all)), "worker", "workers"))
+	w.outOfWork(all)
 	for _, c := range parent.Children {
 		if c != router {
 			w.unwell(c)
 			w.below(c)
 		}
+	}
+}
+
+// outOfWork says how many of the workers are not well, by what they suffer from.
+func (w *why) outOfWork(workers []*supervisor.Node) {
+	var order []string
+	n := map[string]int{}
+	for _, c := range workers {
+		if control.StateHealth(c.State) == control.Healthy {
+			continue
+		}
+		what := c.State
+		if c.State == "backoff" {
+			what = "in backoff after " + reason(c)
+		}
+		if n[what]++; n[what] == 1 {
+			order = append(order, what)
+		}
+	}
+	for _, what := range order {
+		verb := "are"
+		if n[what] == 1 {
+			verb = "is"
+		}
+		w.say("%d of %d %s %s.", n[what], len(workers), verb, what)
 	}
 }
 
