@@ -265,6 +265,11 @@ func (r *reader) complain(path, format string, args ...any) {
 	r.errs = append(r.errs, r.at(path, format, args...))
 }
 
+// lack notes what keeps the file from being run, here and now, and from nothing else.
+func (r *reader) lack(path, format string, args ...any) {
+	r.lacks = append(r.lacks, r.at(path, format, args...))
+}
+
 // warn notes what is allowed and probably not meant.
 func (r *reader) warn(path, format string, args ...any) {
 	r.warns = append(r.warns, r.at(path, format, args...))

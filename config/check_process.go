@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -121,7 +122,8 @@ func (f *File) checkVariable(name, value, at string) {
 	}
 }
 
-// secretValue reads the secret that stands at a path.
+// secretValue reads the secret that stands at a path. That it cannot is a matter of
+// running the pool only: who publishes a task may not see it.
 func (f *File) secretValue(s ProcessSecret, at string) Secret {
 	r := f.read
 	switch {
@@ -130,14 +132,14 @@ func (f *File) secretValue(s ProcessSecret, at string) Secret {
 	case s.File != "":
 		value, err := readSecret(s.File)
 		if err != nil {
-			r.complain(at+".file", "%v", err)
+			r.lack(at+".file", "%v", err)
 		}
 		r.warnOpen(s.File, at+".file")
 		return Secret(value)
 	case s.Env != "":
 		value := r.env[s.Env]
 		if value == "" {
-			r.complain(at+".env", "the environment variable %s is not set", s.Env)
+			r.lack(at+".env", "the environment variable %s is not set", s.Env)
 		}
 		return Secret(value)
 	default:
@@ -188,9 +190,7 @@ func (o *Process) environment(ours environment) ([]string, error) {
 			set[name] = value
 		}
 	}
-	for name, value := range o.Env {
-		set[name] = value
-	}
+	maps.Copy(set, o.Env)
 	for name, s := range o.Secrets {
 		set[name] = s.Value.Reveal()
 	}

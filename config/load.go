@@ -140,7 +140,9 @@ func (r *reader) nameProcess(p *Pool) {
 	}
 	o.Env, o.Rlimits, o.Secrets = namedAll(o.Env), namedAll(o.Rlimits), namedAll(o.Secrets)
 	for _, name := range r.chosen[poolPath(p.Name)+".process.secrets"] {
-		o.Secrets[name] = o.Secrets[name] // viper drops what has no keys
+		if _, found := o.Secrets[name]; !found { // viper drops what has no keys
+			o.Secrets[name] = ProcessSecret{}
+		}
 	}
 }
 

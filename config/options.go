@@ -16,10 +16,10 @@ import (
 
 // Options turns the file into the options of a System, and connects to nothing
 // yet. A pool without tasks in the file is served by mux; with a nil mux it is an
-// error. The error is of type Errors and contains those of Parse too. A nil log
-// is silent.
+// error, and so is a secret of a process that cannot be read. The error is of type
+// Errors and contains those of Parse too. A nil log is silent.
 func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) {
-	errs := slices.Clone(f.read.errs)
+	errs := slices.Concat(f.read.errs, f.read.lacks)
 	for i := range f.Pools {
 		if mux == nil && f.lacksTasks(&f.Pools[i]) {
 			errs = append(errs, f.read.at(poolPath(f.Pools[i].Name)+".tasks",

@@ -36,6 +36,7 @@ type reader struct {
 	alone   bool             // for the embedded broker, without anything that uses it
 	unread  bool             // it is not even a mapping: nothing else can be said about it
 	warns   []*FieldError
+	lacks   []*FieldError // see lack
 	errs    []*FieldError
 	chosen  map[string][]string // by path: the names below it, as they stand in the file
 	nodes   int

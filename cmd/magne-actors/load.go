@@ -37,6 +37,16 @@ func (e *env) load(file string) (*config.File, error) {
 	return f, nil
 }
 
+// read is load for a command that runs no tasks: secrets of processes and handlers
+// may be missing where it runs.
+func (e *env) read(file string) (*config.File, error) {
+	f, err := e.parse(file)
+	if f != nil && err != nil {
+		err = usageError(err, "`magne-actors init -` shows every key")
+	}
+	return f, err
+}
+
 // warn prints what is allowed but probably not meant.
 func (e *env) warn(f *config.File) {
 	for _, w := range f.Warnings() {

@@ -99,7 +99,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		}
 		return &target{dialer: amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, queue: q, codec: c, timeout: f.timeout}, nil
 	}
-	file, err := e.load(f.file)
+	file, err := e.read(f.file)
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func (e *env) queues(f *queueFlags) (*queues, error) {
 		q.dial = amqp.Dialer{URL: f.url}
 	} else {
 		var err error
-		if q.file, err = e.load(f.file); err != nil {
+		if q.file, err = e.read(f.file); err != nil {
 			return nil, err
 		}
 		if q.dial, err = q.file.AMQP(nil); err != nil {
