@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -84,6 +85,7 @@ func (c *workerCheck) run(ctx context.Context, command []string) error {
 // reportText is a report for people: what is wrong stands out, with what would be
 // right.
 func reportText(r *conformance.Report) string {
+	padding := regexp.MustCompile(`(?m) +$`) // of the cells without text
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s: %s\n\n", strings.Join(r.Command, " "), workerText(r))
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
@@ -92,11 +94,7 @@ func reportText(r *conformance.Report) string {
 		if row.Result == conformance.Failed {
 			result = "FAILED"
 		}
-		fmt.Fprintf(w, "%s\t%s", result, row.Name)
-		if row.Detail != "" {
-			fmt.Fprintf(w, "\t%s", row.Detail)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", result, row.Name, row.Detail)
 		if row.Result == conformance.Failed || row.Result == conformance.Warning {
 			fmt.Fprintf(w, "\t\twanted: %s\n", row.About)
 		}
@@ -109,7 +107,7 @@ func reportText(r *conformance.Report) string {
 		}
 	}
 	b.WriteByte('\n')
-	return b.String()
+	return padding.ReplaceAllString(b.String(), "")
 }
 
 // workerText says what the worker has said about itself.

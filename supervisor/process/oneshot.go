@@ -84,7 +84,7 @@ func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 		return fmt.Errorf("pool %q: %w: %w", s.o.Pool, ErrNotStarted, err)
 	default:
 		s.failed.Add(1)
-		return fmt.Errorf("pool %q: %w (see its oneshot.command)", s.o.Pool, err)
+		return fmt.Errorf("pool %q: %w (see its process.command)", s.o.Pool, err)
 	}
 	s.running.Add(1)
 	job.lines.started(p.PID())
