@@ -23,13 +23,22 @@ func runActors(ctx context.Context, j *job, m *meter) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	pool := actors.Pool{
+		Queue: sc.queue(j.Queue), Codec: sc.codec,
+		Workers: j.Workers, High: j.High, Low: j.Low, Timeout: sc.timeout,
+	}
+	if sc.python {
+		options, remove, err := pythonWorkers()
+		if err != nil {
+			return err
+		}
+		defer remove()
+		pool.Mode, pool.Process = actors.Process, options
+	} else {
+		pool.Mux, pool.Slots = sc.mux(j, m), (j.High+j.Workers-1)/j.Workers
+	}
 	s, err := actors.New(actors.Options{
-		Dialer: meteredDialer{amqp.Dialer{URL: j.URL}, m, cancel},
-		Pools: []actors.Pool{{
-			Queue: sc.queue(j.Queue), Codec: sc.codec, Mux: sc.mux(j, m),
-			Workers: j.Workers, Slots: (j.High + j.Workers - 1) / j.Workers,
-			High: j.High, Low: j.Low, Timeout: sc.timeout,
-		}},
+		Dialer: meteredDialer{amqp.Dialer{URL: j.URL}, m, cancel}, Pools: []actors.Pool{pool},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ func (o *options) job(system, url, queue string) *job {
 // parse reads the command line; help goes to w.
 func parse(args []string, w io.Writer) (*options, error) {
 	if len(args) == 0 {
-		return nil, errors.New("which scenario? noop, latency or brokers")
+		return nil, errors.New("which scenario? " + scenarioNames())
 	}
 	o := new(options)
 	for _, s := range scenarios() {
@@ -59,7 +59,7 @@ func parse(args []string, w io.Writer) (*options, error) {
 		if strings.HasPrefix(args[0], "-") && errors.Is(fs.Parse(args), flag.ErrHelp) {
 			return nil, flag.ErrHelp
 		}
-		return nil, fmt.Errorf("unknown scenario %q: want noop, latency or brokers, and then the flags", args[0])
+		return nil, fmt.Errorf("unknown scenario %q: want %s, and then the flags", args[0], scenarioNames())
 	}
 	// The flag package would print the error and the help of its own accord.
 	fs.SetOutput(io.Discard)
@@ -83,17 +83,17 @@ func (o *options) flags(w io.Writer) (fs *flag.FlagSet, smoke *bool) {
 	fs = flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(w)
 	fs.Usage = func() {
-		fmt.Fprint(w, "usage: go run ./bench noop|latency|brokers [flags]\n\n")
+		fmt.Fprint(w, "usage: go run ./bench SCENARIO [flags]\n\n")
 		for _, s := range scenarios() {
-			fmt.Fprintf(w, "  %-8s %s\n", s.name, s.about)
+			fmt.Fprintf(w, "  %-9s %s\n", s.name, s.about)
 		}
-		fmt.Fprintf(w, "  %-8s %s\n\nThese are the flags of noop and latency; `brokers -h` lists its own.\n\n", brokersArg,
+		fmt.Fprintf(w, "  %-9s %s\n\nThese are the flags of all but `brokers`, whose -h lists its own.\n\n", brokersArg,
 			"the embedded broker beside RabbitMQ: confirmed publishing, consuming, memory, start")
 		fs.PrintDefaults()
 	}
-	fs.IntVar(&o.n, "n", 0, "how many `messages` (default: noop 100000, latency 10000)")
-	fs.IntVar(&o.runs, "runs", 0, "how often to measure each system (default: noop 3, latency 1)")
-	fs.IntVar(&o.high, "high", 0, "high watermark, and prefetch of the raw loop (default: noop 1000, latency n)")
+	fs.IntVar(&o.n, "n", 0, "how many `messages` (default: noop 100000, latency 10000, python 20000, processes 100)")
+	fs.IntVar(&o.runs, "runs", 0, "how often to measure each system (default: noop and python 3, others 1)")
+	fs.IntVar(&o.high, "high", 0, "high watermark, and prefetch of the raw loop (default: noop and python 1000, latency n, processes 8)")
 	fs.IntVar(&o.low, "low", 0, "low watermark (default: half of high)")
 	fs.IntVar(&o.workers, "workers", 8, "worker actors, which share high slots")
 	fs.StringVar(&o.vs, "vs", systemRaw, "`system` to compare with: raw (amqp091-go) or none")

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/magne-actors/magne-actors/task/builtin"
 	"github.com/magne-actors/magne-actors/task/codec"
 )
 
@@ -208,7 +209,7 @@ func TestOptions(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"-h"}, {"noop", "-h"}} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), args, &out, &errOut); code != exitOK || !strings.Contains(errOut.String(), "usage: go run ./bench noop|latency") {
+		if code := run(t.Context(), args, &out, &errOut); code != exitOK || !strings.Contains(errOut.String(), "usage: go run ./bench SCENARIO") {
 			t.Errorf("%v: exit status %d, stderr %q", args, code, &errOut)
 		}
 	}
@@ -252,6 +253,23 @@ func TestIdealLatency(t *testing.T) {
 	// 10,000 tasks of 2.65 s on average, 1000 at once.
 	if got := idealLatency(10_000, 1000); got < 26*time.Second || got > 27*time.Second {
 		t.Errorf("a tenth at once: %v, want about 26.5s", got)
+	}
+}
+
+func TestIdealWait(t *testing.T) {
+	var sum, longest time.Duration
+	for _, u := range draws(100) {
+		d := builtin.LatencyDuration(u)
+		sum, longest = sum+d, max(longest, d)
+	}
+	if got := idealWait(100, 1); got != sum {
+		t.Errorf("one after the other: %v, want %v", got, sum)
+	}
+	if got := idealWait(100, 100); got != longest {
+		t.Errorf("all at once: %v, want %v", got, longest)
+	}
+	if got := idealWait(100, 8); got < sum/8 || got > sum/8+longest {
+		t.Errorf("on 8 slots: %v, want from %v to %v", got, sum/8, sum/8+longest)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,10 @@ type scenario struct {
 
 	// mux has the handlers for magne-actors; raw is the loop without it.
 	mux func(j *job, m *meter) *task.Mux
-	raw func(ctx context.Context, j *job, m *meter) error
+	// python has Python programs run the tasks, one at a time in each worker, in
+	// place of mux.
+	python bool
+	raw    func(ctx context.Context, j *job, m *meter) error
 
 	// ideal is how long it would take if nothing but the tasks took time; nil
 	// where that is not at all.
@@ -37,7 +41,7 @@ type scenario struct {
 }
 
 func scenarios() []*scenario {
-	return []*scenario{
+	return append([]*scenario{
 		{
 			name: "noop", about: "messages of 100 bytes in a quorum queue, handlers that do nothing",
 			n: 100_000, smoke: 2000, runs: 3, high: func(int) int { return 1000 },
@@ -50,7 +54,16 @@ func scenarios() []*scenario {
 			queue: amqp.MagneQueue, codec: codec.Magne{}, message: latencyMessage, timeout: time.Minute,
 			mux: latencyMux, raw: rawLatency, ideal: idealLatency,
 		},
+	}, processScenarios()...)
+}
+
+// scenarioNames are for people.
+func scenarioNames() string {
+	var b strings.Builder
+	for _, s := range scenarios() {
+		b.WriteString(s.name + ", ")
 	}
+	return b.String() + "or " + brokersArg
 }
 
 func scenarioByName(name string) (*scenario, error) {
