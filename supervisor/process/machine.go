@@ -174,13 +174,17 @@ func (m *machine) late(ev event) {
 
 // finish tells what has changed by the event as a whole.
 func (m *machine) finish() {
-	if able := m.current != nil && m.current.takesTasks(); able != m.able {
-		m.able = able
-		m.do(effAvailable{able})
-	}
+	m.tellAble()
 	if m.ending && len(m.workers) == 0 {
 		m.quit = true
 		m.do(effQuit{m.fatal})
+	}
+}
+
+func (m *machine) tellAble() {
+	if able := m.current != nil && m.current.takesTasks(); able != m.able {
+		m.able = able
+		m.do(effAvailable{able})
 	}
 }
 

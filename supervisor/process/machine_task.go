@@ -157,7 +157,7 @@ func (m *machine) onRevoke(ev evRevoke) {
 		switch {
 		case ev.timeout:
 			reason = cancelTimeout
-		case w.leaving:
+		case m.ending:
 			reason = cancelShutdown
 		}
 		m.cancel(w, ev.call, reason)

@@ -217,26 +217,36 @@ func (w *worker) blame(why string, err error) {
 	}
 }
 
-// leave has a worker finish the tasks that it has and then end.
+// leave has a worker finish the tasks that it has and then end. If it makes room
+// for another one, it has as long as its tasks may take; at the end of the slot,
+// as long as the drain may.
 func (m *machine) leave(w *worker) {
-	if w.leaving || w.phase >= dumping {
+	if w.phase >= dumping {
 		w.leaving, w.asked = true, w.asked || w.why == ""
 		return
 	}
-	w.leaving, w.asked, w.closedBy = true, true, time.Time{}
 	if w.phase < ready { // it has no tasks
+		w.leaving, w.asked = true, true
 		m.term(w)
 		return
 	}
-	w.leaveBy = m.now.Add(w.opts.DrainTimeout)
-	m.do(effDrain{w.key, w.opts.DrainTimeout})
+	left := w.opts.Timeout.Hard
+	if m.ending {
+		left = w.opts.DrainTimeout
+		w.leaveBy = earlier(w.leaveBy, m.now.Add(left))
+	}
+	if w.leaving { // it knows
+		return
+	}
+	w.leaving, w.asked, w.closedBy = true, true, time.Time{}
+	m.do(effDrain{w.key, left})
 	m.hurry(w)
 }
 
-// hurry shortens the time of a leaving worker that has nothing left to finish.
+// hurry bounds how long a leaving worker lives that has nothing left to finish.
 func (m *machine) hurry(w *worker) {
-	if by := m.now.Add(exitTime); w.leaving && len(w.tasks) == 0 && by.Before(w.leaveBy) {
-		w.leaveBy = by
+	if w.leaving && w.phase == ready && len(w.tasks) == 0 {
+		w.leaveBy = earlier(w.leaveBy, m.now.Add(exitTime))
 	}
 }
 
@@ -255,6 +265,8 @@ func (m *machine) bury(w *worker, exit osproc.Exit) {
 		a.Why = ""
 	}
 	blameless := w.blameless(why)
+	w.phase = ended
+	m.tellAble() // before the answers: who gets one may have the next task ready
 	for _, c := range w.tasks {
 		m.do(effAnswer{w.key, c, w.loss(c, why, exit)})
 	}

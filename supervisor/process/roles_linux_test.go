@@ -49,6 +49,7 @@ func play(role string) error {
 	case "early bye":
 		w.say(hello)
 		w.say(wire.Frame{Type: wire.Bye, Reason: "memory"})
+		return w.serve()
 	case "drains for ever":
 		signal.Ignore(syscall.SIGTERM)
 		w.stubborn = true
