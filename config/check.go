@@ -180,7 +180,7 @@ func (f *File) checkTask(at string, t Task) {
 
 // checkHTTP asks the handler's own package.
 func (f *File) checkHTTP(at string, h *HTTP) {
-	_, err := h.handler(1)
+	_, err := h.handler()
 	for _, err := range flat(err) {
 		msg := strings.TrimPrefix(err.Error(), "httptask: ")
 		word, text, _ := strings.Cut(msg, ": ")

@@ -151,7 +151,7 @@ func (p *Pool) mux(log *slog.Logger) (*task.Mux, error) {
 		var h task.Handler
 		var err error
 		if t.HTTP != nil {
-			h, err = t.HTTP.handler(p.Workers * p.Slots)
+			h, err = t.HTTP.handler()
 		} else {
 			h, err = builtin.Options{Logger: log}.New(t.Builtin)
 		}
@@ -163,13 +163,14 @@ func (p *Pool) mux(log *slog.Logger) (*task.Mux, error) {
 	return mux, nil
 }
 
-// handler makes the handler for up to concurrent tasks at once.
-func (h *HTTP) handler(concurrent int) (task.Handler, error) {
+// handler makes the handler for as many tasks at once as a pool may ever run: its
+// workers, which limit them, may become more while it runs.
+func (h *HTTP) handler() (task.Handler, error) {
 	headers := make(map[string]string, len(h.Headers))
 	for name, value := range h.Headers {
 		headers[name] = value.Reveal()
 	}
-	return httptask.New(httptask.Options{URL: h.URL.Reveal(), Method: h.Method, Headers: headers, MaxConcurrent: concurrent})
+	return httptask.New(httptask.Options{URL: h.URL.Reveal(), Method: h.Method, Headers: headers, MaxConcurrent: actors.MaxHigh})
 }
 
 func (f *File) spec(s Supervisor) *supervisor.Spec {
