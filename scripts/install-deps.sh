@@ -21,6 +21,10 @@ PATH=$PATH:/usr/sbin:/sbin command -v rabbitmq-server >/dev/null || need+=(rabbi
 for module in pika kombu celery; do
 	/usr/bin/python3 -c "import $module" 2>/dev/null || need+=("python3-$module")
 done
+# The SDKs and the examples of worker processes.
+for program in python3 bash; do
+	command -v "$program" >/dev/null || need+=("$program")
+done
 command -v node >/dev/null || need+=(nodejs)
 command -v npm >/dev/null || need+=(npm)
 if [ -n "$race" ] && ! command -v gcc >/dev/null; then

@@ -28,7 +28,7 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 	for _, file := range files {
 		cmd := exec.Command(filepath.Join(bin, "magne-actors"), "check", "-c", file)
-		cmd.Env = []string{"HOME=" + t.TempDir()}
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")} // it looks for the workers' programs
 		out, err := cmd.CombinedOutput()
 		if _, lib := os.Stat(filepath.Join(filepath.Dir(file), "main.go")); lib == nil {
 			if !strings.Contains(string(out), "no task") || !strings.Contains(string(out), " 1 error ") {
