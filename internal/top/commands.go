@@ -90,11 +90,8 @@ func detailsOf(ctx context.Context, o Options, root, node *supervisor.Node, now 
 	return narrow(strings.Join(parts, "\n"))
 }
 
-// describe shows details, unless the cursor has moved on.
+// describe takes details. They are shown while the cursor is on their node.
 func (m *Model) describe(d described) {
-	if d.id != m.id {
-		return
-	}
 	if m.details.id != d.id {
 		m.details.offset = 0
 	}
