@@ -252,7 +252,7 @@ func (p *pool) child() supervisor.Child {
 		Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute,
 		Backoff: workers.Backoff, OnExhausted: workers.OnExhausted,
 	}
-	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Down: p.onDown, Up: p.onUp}
+	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Down: p.onDown}
 	router := p.routerChild()
 	if p.burst != nil {
 		pair.AutoShutdown = supervisor.AnySignificant
@@ -302,7 +302,8 @@ func (p *pool) workerChild(n int) supervisor.Child {
 }
 
 // onDown and onUp: a pool whose workers or router gave up takes no deliveries until
-// an operator brings them back.
+// an operator brings them back. It is the workers that have to be up for that: if
+// they give up while the pair starts, the pair is up without them.
 func (p *pool) onDown(e supervisor.Exit) {
 	if e.Parked {
 		p.parked.Store(true)
