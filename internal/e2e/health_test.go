@@ -112,6 +112,33 @@ func TestReadyzSeesWhoDoesNotConsume(t *testing.T) {
 	a.stop()
 }
 
+// TestReadyzSeesOperatorsAndParkedPools: a pool that was told to stand still is as
+// it should be, one that was given up is not.
+func TestReadyzSeesOperatorsAndParkedPools(t *testing.T) {
+	t.Parallel()
+	s, address := setup{pools: `p:
+  queue: work
+  tasks: {hello: {builtin: echo}}
+broken:
+  queue: broken
+  mode: process
+  process: {command: ["false"]}
+  size: {min: 1, max: 1}
+  intensity: 1
+  on_exhausted: park
+`}.probe(t)
+	a := probed{launch(t, s), address}
+	a.ready(503, "pool broken was given up")
+	a.ready(503, `"pool":"p","queue":"work","ready":true,"state":"idle"`)
+	magneIn(t, a.dir, nil, nil, "pause", "p", "--socket", a.socket).want(t, 0)
+	a.ready(503, `"pool":"p","queue":"work","ready":true,"state":"suspended"`)
+	if _, page := a.get("/metrics"); !strings.Contains(page, `magne_parked{pool="broken"} 1`) || !strings.Contains(page, `magne_suspended{pool="p"} 1`) ||
+		!strings.Contains(page, `magne_restarts_total{child="broken",kind="slot",reason="error"} 1`) {
+		t.Errorf("the figures say something else:\n%s", page)
+	}
+	a.stop()
+}
+
 // TestFigures: what has been done is what Prometheus gets, on both sides.
 func TestFigures(t *testing.T) {
 	t.Parallel()
@@ -151,53 +178,95 @@ func TestMetricsAddressTaken(t *testing.T) {
 	}
 }
 
-// TestSystemd: what a service manager is told from the start to the end.
-func TestSystemd(t *testing.T) {
-	t.Parallel()
+// notified is a service manager's socket, and what it was told.
+type notified struct {
+	t      testing.TB
+	socket *net.UnixConn
+	path   string
+	told   []string
+}
+
+func listenNotify(t testing.TB) *notified {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "notify")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
+	n := &notified{t: t, path: filepath.Join(dir, "notify")}
+	if n.socket, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"}); err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
-	var told []string
-	until := func(want string) {
-		t.Helper()
-		b := make([]byte, 4096)
-		for !slices.Contains(told, want) {
-			if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
-				t.Fatal(err)
-			}
-			n, err := socket.Read(b)
-			if err != nil {
-				t.Fatalf("no %s: %v, told %q", want, err, told)
-			}
-			told = append(told, strings.Split(string(b[:n]), "\n")...)
+	t.Cleanup(func() { _ = n.socket.Close() })
+	return n
+}
+
+func (n *notified) env() []string {
+	return []string{"NOTIFY_SOCKET=" + n.path, "WATCHDOG_USEC=900000"}
+}
+
+// until reads until the line has come.
+func (n *notified) until(want string) {
+	n.t.Helper()
+	b := make([]byte, 4096)
+	for !slices.Contains(n.told, want) {
+		if err := n.socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			n.t.Fatal(err)
 		}
+		size, err := n.socket.Read(b)
+		if err != nil {
+			n.t.Fatalf("no %s: %v, told %q", want, err, n.told)
+		}
+		n.told = append(n.told, strings.Split(string(b[:size]), "\n")...)
 	}
+}
+
+// TestSystemd: what a service manager is told from the start to the end.
+func TestSystemd(t *testing.T) {
+	t.Parallel()
+	n := listenNotify(t)
 	a := start(t, setup{
 		pools: "p:\n  queue: work\n  workers: 2\n  tasks: {nap: {builtin: sleep}}\n",
-		env:   []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=900000"},
+		env:   n.env(),
 	})
-	until("READY=1")
-	until("STATUS=2/2 ready, 0 in flight")
-	told = nil
-	until("WATCHDOG=1")
+	n.until("READY=1")
+	n.until("STATUS=2/2 ready, 0 in flight")
+	n.told = nil
+	n.until("WATCHDOG=1")
 	magneIn(t, a.dir, nil, nil, "publish", "-c", a.config, "nap", "3").want(t, 0)
-	until("STATUS=2/2 ready, 1 in flight")
-	told = nil
+	n.until("STATUS=2/2 ready, 1 in flight")
+	n.told = nil
 	a.signal(syscall.SIGTERM)
-	until("STOPPING=1")
-	until("EXTEND_TIMEOUT_USEC=15000000")
-	if slices.Contains(told, "READY=1") {
-		t.Errorf("ready again while stopping: %q", told)
+	n.until("STOPPING=1")
+	n.until("EXTEND_TIMEOUT_USEC=15000000")
+	if slices.Contains(n.told, "READY=1") {
+		t.Errorf("ready again while stopping: %q", n.told)
 	}
 	if code := a.wait(); code != 0 {
 		t.Errorf("exit code: got %d, want 0", code)
 	}
+}
+
+// TestReloadIsTold: systemd waits for the end of a reload.
+func TestReloadIsTold(t *testing.T) {
+	t.Parallel()
+	n := listenNotify(t)
+	a := start(t, setup{pools: "p:\n  queue: work\n  workers: 2\n  tasks: {nap: {builtin: sleep}}\n", env: n.env()})
+	n.until("READY=1")
+	n.told = nil
+	text, err := os.ReadFile(a.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(a.config, []byte(strings.Replace(string(text), "workers: 2", "workers: 3", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.signal(syscall.SIGHUP)
+	n.until("RELOADING=1")
+	n.until("READY=1")
+	n.until("STATUS=3/3 ready, 0 in flight")
+	if i := slices.IndexFunc(n.told, func(s string) bool { return strings.HasPrefix(s, "MONOTONIC_USEC=") }); i < 0 || n.told[i-1] != "RELOADING=1" {
+		t.Errorf("told %q, want the time with RELOADING=1", n.told)
+	}
+	a.stop()
 }

@@ -13,7 +13,9 @@ func TestStartedAndSummary(t *testing.T) {
 		return &supervisor.Node{ID: "root", Kind: "root", State: "up", Children: []*supervisor.Node{
 			{ID: "broker", Kind: "broker", State: broker, LastError: "refused"},
 			{ID: "router:mail", Kind: "router", State: router},
-			{ID: "mail/1", Kind: "worker", State: "up"}, {ID: "mail/2", Kind: "worker", State: "backoff"}, {ID: "mail/3", Kind: "slot", State: "busy"},
+			{ID: "mail/1", Kind: "worker", State: "up"},
+			{ID: "mail/2", Kind: "worker", State: "backoff"},
+			{ID: "mail/3", Kind: "slot", State: "busy"},
 		}}
 	}
 	consuming := actors.PoolStats{Pool: "mail", Consuming: true, InFlight: 3}

@@ -247,12 +247,27 @@ magne_restarts_total{child="mail",kind="worker",reason="shutdown"} 999
 }
 
 func BenchmarkScrape(b *testing.B) {
-	c := sample()
-	r := prometheus.NewRegistry()
-	r.MustRegister(c)
+	for _, workers := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("nodes-%d", workers), func(b *testing.B) {
+			root := sampleTree()
+			for i := range workers {
+				root.Children = append(root.Children, &supervisor.Node{ID: fmt.Sprintf("big/%d", i+1), Kind: "worker", State: "up"})
+			}
+			c := metrics.New(metrics.Source{Stats: sampleStats, Tree: func() *supervisor.Node { return root }})
+			r := prometheus.NewRegistry()
+			r.MustRegister(c)
+			for b.Loop() {
+				if _, err := r.Gather(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	c := metrics.New(metrics.Source{})
 	for b.Loop() {
-		if _, err := r.Gather(); err != nil {
-			b.Fatal(err)
-		}
+		c.Observe(supervisor.Event{Type: supervisor.EventStarted, ID: "mail/1", Kind: "worker", Generation: 1})
 	}
 }

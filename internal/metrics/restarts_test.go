@@ -33,8 +33,10 @@ func TestRestartsHaveTheReasonOfTheEndBefore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := metrics.New(metrics.Source{})
 			for _, e := range []supervisor.Event{
-				{Type: supervisor.EventStarted, Generation: 1}, withGeneration(tt.end, 1),
-				{Type: supervisor.EventBackoff, Generation: 1}, {Type: "not_consuming"}, // as of the runtime
+				{Type: supervisor.EventStarted, Generation: 1},
+				withGeneration(tt.end, 1),
+				{Type: supervisor.EventBackoff, Generation: 1},
+				{Type: "not_consuming"}, // as of the runtime
 				{Type: supervisor.EventStarted, Generation: 2},
 			} {
 				e.ID, e.Kind = "router:mail", "router"

@@ -46,15 +46,15 @@ func TestServer(t *testing.T) {
 	}
 }
 
+func client() *http.Client { return &http.Client{Timeout: 10 * time.Second} }
+
 func fetch(t *testing.T, method, url string) (code int, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func reach(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := client().Do(req)
 	if err != nil {
 		return false
 	}
