@@ -57,7 +57,8 @@ func TestLookWhileBlocked(t *testing.T) {
 	a.look(2, "inspect", "p/")
 	contains(t, a.look(0, "why", "router:p"), "router:p is paused since ", "5 of 5 deliveries in flight (high), it resumes at 2; 2 run and 3 wait.", "2 of its 2 workers run tasks.")
 	a.look(2, "why", "nobody")
-	contains(t, a.look(0, "events"), "started  router:p", "started  p/2", "started  broker")
+	events := strings.Join(strings.Fields(a.look(0, "events")), " ") // whatever the widths
+	contains(t, events, "started router:p", "started p/2", "started broker")
 	if text := a.look(0, "events", "p/1"); strings.Contains(text, "p/2") {
 		t.Errorf("events p/1:\n%s", text)
 	}
