@@ -16,16 +16,16 @@ import (
 )
 
 func main() {
-	slog.SetDefault(slog.New(child.NewLogHandler(nil)))
-	if err := child.Serve(context.Background(), handlers(), child.Options{}); err != nil {
+	log := slog.New(child.NewLogHandler(nil)) // stderr, where it is no worker process
+	if err := child.Serve(context.Background(), handlers(log), child.Options{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func handlers() *task.Mux {
+func handlers(log *slog.Logger) *task.Mux {
 	mux := task.NewMux()
-	mux.Handle("primes", task.Func(primes))
+	mux.Handle("primes", task.Func(func(ctx context.Context, a primesArgs) error { return primes(ctx, log, a) }))
 	return mux
 }
 
@@ -36,7 +36,7 @@ type primesArgs struct {
 }
 
 // primes counts the primes up to a number.
-func primes(ctx context.Context, a primesArgs) error {
+func primes(ctx context.Context, log *slog.Logger, a primesArgs) error {
 	if a.UpTo < 0 || a.UpTo > 1e8 {
 		return task.Discard(errors.New("up_to: want 0 to 100,000,000"))
 	}
@@ -56,6 +56,6 @@ func primes(ctx context.Context, a primesArgs) error {
 			composite[m] = true
 		}
 	}
-	slog.InfoContext(ctx, "counted", "up_to", a.UpTo, "primes", count)
+	log.InfoContext(ctx, "counted", "up_to", a.UpTo, "primes", count)
 	return os.WriteFile(a.Target, fmt.Appendln(nil, count), 0o600)
 }

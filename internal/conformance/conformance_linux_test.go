@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -172,8 +173,8 @@ func (b *bad) task(name string, id uint64) {
 		b.held = append(b.held, id)
 	case b.role == "reverse" && id > 1:
 		reply(id)
-		for i := len(b.held) - 1; i >= 0; i-- {
-			reply(b.held[i])
+		for _, id := range slices.Backward(b.held) {
+			reply(id)
 		}
 		b.held = make([]uint64, 0, 100)
 		b.role = "good from now on"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,8 +69,8 @@ func death(e osproc.Exit) string {
 
 // lastWords is the last line of stderr that is not blank.
 func lastWords(e osproc.Exit) string {
-	for i := len(e.Tail) - 1; i >= 0; i-- {
-		if text := strings.TrimSpace(e.Tail[i].Text); e.Tail[i].Stream == osproc.Stderr && text != "" {
+	for _, line := range slices.Backward(e.Tail) {
+		if text := strings.TrimSpace(line.Text); line.Stream == osproc.Stderr && text != "" {
 			return fmt.Sprintf("%.200q", text)
 		}
 	}
@@ -86,6 +87,7 @@ func frameLike(lines []string) string {
 		switch head.T {
 		case wire.Hello, wire.Step, wire.OK, wire.Error, wire.Retry, wire.Pong:
 			return line
+		default:
 		}
 	}
 	return ""

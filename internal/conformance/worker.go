@@ -169,6 +169,7 @@ func (w *worker) reply() (wire.Frame, error) {
 		switch f.Type {
 		case wire.OK, wire.Error, wire.Retry:
 			return f, nil
+		default: // progress, a log and the like
 		}
 	}
 }

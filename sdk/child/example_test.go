@@ -13,16 +13,18 @@ import (
 
 // The main function of a worker. Run by hand it says what it is.
 func Example() {
-	mux := task.NewMux()
-	mux.Handle("resize", task.Func(func(ctx context.Context, a struct {
+	log := slog.New(child.NewLogHandler(nil))
+	type args struct {
 		Path  string
 		Width int
-	}) error {
+	}
+	mux := task.NewMux()
+	mux.Handle("resize", task.Func(func(ctx context.Context, a args) error {
 		if a.Width <= 0 {
 			return task.Discard(errors.New("no width"))
 		}
 		child.Progress(ctx, 50, "half of it")
-		slog.InfoContext(ctx, "resized", "path", a.Path)
+		log.InfoContext(ctx, "resized", "path", a.Path)
 		return ctx.Err()
 	}))
 	err := child.Serve(context.Background(), mux, child.Options{Concurrency: 4})

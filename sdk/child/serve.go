@@ -197,6 +197,7 @@ func (s *server) take(f *wire.Frame) {
 		if f.Deadline > 0 {
 			s.lastCall = time.After(f.Deadline)
 		}
+	default:
 	}
 }
 

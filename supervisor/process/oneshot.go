@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,11 +52,20 @@ type Oneshot struct {
 	log    *slog.Logger
 
 	running      atomic.Int64
-	done, failed atomic.Int64
+	started      atomic.Int64 // processes
+	done, failed atomic.Int64 // tasks
+	newest       atomic.Pointer[oneshotRun]
 	exits        atomic.Pointer[[]Autopsy] // the newest last, at most maxExits; replaced, never changed
 }
 
 const maxExits = 5
+
+// oneshotRun is a process that runs.
+type oneshotRun struct {
+	pid         int
+	name, label string // of its task
+	since       time.Time
+}
 
 // NewOneshot returns a Oneshot. It starts nothing.
 func NewOneshot(o Options) *Oneshot {
@@ -87,13 +97,17 @@ func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 		return fmt.Errorf("pool %q: %w (see its process.command)", s.o.Pool, err)
 	}
 	s.running.Add(1)
-	job.lines.started(p.PID())
+	s.started.Add(1)
+	run := &oneshotRun{p.PID(), m.Name, cmp.Or(m.ID, m.Name), time.Now()}
+	s.newest.Store(run)
+	job.lines.started(run.pid)
 	pipes := job.feed(p)
 	why := s.await(ctx, p)
 	exit := s.redact.exit(p.Exit())
 	result := pipes.close()
 	err = verdict(exit, why)
-	s.note(m, exit, why, err)
+	s.newest.CompareAndSwap(run, nil)
+	s.note(run, exit, why, err)
 	if len(result) > 0 {
 		job.lines.log.DebugContext(ctx, "the task has a result", "pid", p.PID(), "result", s.redact.text(string(result)))
 	}
@@ -154,9 +168,9 @@ func deadline(ctx context.Context, m *task.Message, t Timeout, now time.Time) ti
 }
 
 // note counts a run and keeps its end.
-func (s *Oneshot) note(m *task.Message, exit osproc.Exit, why ending, err error) {
+func (s *Oneshot) note(run *oneshotRun, exit osproc.Exit, why ending, err error) {
 	s.running.Add(-1)
-	a := Autopsy{Exit: exit, Why: why.why, Task: m.ID, For: exit.Ended.Sub(exit.Started)}
+	a := Autopsy{Exit: exit, Why: why.why, Task: run.label, For: exit.Ended.Sub(exit.Started)}
 	if err == nil {
 		s.done.Add(1)
 	} else {
@@ -172,16 +186,27 @@ func (s *Oneshot) note(m *task.Message, exit osproc.Exit, why ending, err error)
 	}
 }
 
-// Inspect fills in what the processes do: how many there are, how many tasks have
-// failed, and the last exits. It reads atomics only.
+// Inspect adds to the node of a worker what it does: how many processes run and
+// which task the newest has, how many there have been, and how the last one ended;
+// for System.Inspect the last few. It reads atomics only.
 func (s *Oneshot) Inspect(n *supervisor.Node) {
-	running, failed := s.running.Load(), s.failed.Load()
-	n.Running, n.Failures = &running, &failed
+	running, done, failed := s.running.Load(), s.done.Load(), s.failed.Load()
+	n.Running, n.TasksDone, n.TasksFailed, n.Generation = &running, &done, &failed, s.started.Load()
+	if run := s.newest.Load(); run != nil {
+		n.PID, n.Task, n.TaskSince = &run.pid, run.label, &run.since
+		n.Detail = "busy " + clip(run.name, 80)
+	}
+	if running > 1 {
+		n.Detail = fmt.Sprintf("%d processes", running)
+	}
 	exits := *s.exits.Load()
-	for i := len(exits) - 1; i >= 0; i-- {
-		if exits[i].Error != "" {
-			n.LastError = exits[i].Error
-			return
+	if len(exits) == 0 {
+		return
+	}
+	n.LastExit = exits[len(exits)-1].line()
+	if n.InDetail {
+		for _, a := range slices.Backward(exits) {
+			n.Exits = append(n.Exits, a.node())
 		}
 	}
 }

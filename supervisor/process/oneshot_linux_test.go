@@ -370,8 +370,13 @@ func TestOneshotMany(t *testing.T) {
 	wg.Wait()
 	var n supervisor.Node
 	s.Inspect(&n)
-	if *n.Running != 0 || *n.Failures != 20 || !strings.HasPrefix(n.LastError, "exit status 1") {
-		t.Errorf("running %d, failures %d, last error %q", *n.Running, *n.Failures, n.LastError)
+	if *n.Running != 0 || *n.TasksDone != 20 || *n.TasksFailed != 20 || n.Generation != 40 || n.PID != nil || n.LastExit == "" || n.Exits != nil {
+		t.Errorf("got %+v", n)
+	}
+	n = supervisor.Node{InDetail: true}
+	s.Inspect(&n)
+	if len(n.Exits) != 5 {
+		t.Errorf("%d exits, want the last 5", len(n.Exits))
 	}
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors, before it was %d", after, before)
@@ -386,8 +391,8 @@ func TestOneshotInspectRunning(t *testing.T) {
 	log.await(t, "up")
 	var n supervisor.Node
 	s.Inspect(&n)
-	if *n.Running != 1 {
-		t.Errorf("running %d, want 1", *n.Running)
+	if *n.Running != 1 || n.PID == nil || n.Task != "x" || n.Detail != "busy x" {
+		t.Errorf("got %+v", n)
 	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {

@@ -84,8 +84,11 @@ func TestDeadline(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	tail := []osproc.Line{
-		{Stream: osproc.Stderr, Text: "first"}, {Stream: osproc.Stdout, Text: "out"}, {Stream: osproc.Stderr, Text: "bad \xff"},
-		{Stream: osproc.Stderr, Text: " \r"}, {Stream: osproc.Stderr, Text: "0123456789"},
+		{Stream: osproc.Stderr, Text: "first"},
+		{Stream: osproc.Stdout, Text: "out"},
+		{Stream: osproc.Stderr, Text: "bad \xff"},
+		{Stream: osproc.Stderr, Text: " \r"},
+		{Stream: osproc.Stderr, Text: "0123456789"},
 	}
 	for _, tt := range []struct {
 		n, bytes int
