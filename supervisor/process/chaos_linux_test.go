@@ -20,7 +20,7 @@ import (
 // Workers are killed at random, by somebody else, while they run thousands of
 // tasks. Every task is done in the end, and nothing is left.
 func TestChaos(t *testing.T) {
-	const tasks = chaosTasks
+	const tasks = 5000
 	descriptorsBefore, threadsBefore := descriptors(t), threads(t)
 	o := options("worker", "chaos")
 	mark := "PROCESS_TEST=chaos" + strconv.Itoa(os.Getpid())

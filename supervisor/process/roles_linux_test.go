@@ -16,7 +16,7 @@ import (
 
 // play makes this process a worker, which is as good or as bad as its role says.
 func play(role string) error {
-	w := &badWorker{in: os.NewFile(wire.FdIn, "in"), out: os.NewFile(wire.FdOut, "out")}
+	w := &badWorker{faults: faults(), in: os.NewFile(wire.FdIn, "in"), out: os.NewFile(wire.FdOut, "out")}
 	w.w = wire.NewWriter(w.out, wire.Limits{})
 	hello := wire.Frame{
 		Type: wire.Hello, Proto: wire.Proto, Concurrency: 1, Tasks: []string{"ok", "hang"},
@@ -65,6 +65,7 @@ type badWorker struct {
 	in, out  *os.File
 	w        *wire.Writer
 	stubborn bool
+	faults   map[string]func(*badWorker, wire.Frame)
 }
 
 func (w *badWorker) say(f wire.Frame) {
@@ -99,7 +100,7 @@ func (w *badWorker) run(f wire.Frame) {
 		panic(err)
 	}
 	ok := wire.Frame{Type: wire.OK, ID: f.ID}
-	if bad := faults()[f.Name]; bad != nil {
+	if bad := w.faults[f.Name]; bad != nil {
 		bad(w, ok)
 		return
 	}
@@ -150,10 +151,12 @@ func faults() map[string]func(w *badWorker, ok wire.Frame) {
 		}
 	}
 	return map[string]func(*badWorker, wire.Frame){
-		"garbage":     raw("\x00\xff what is this\n"),
-		"not JSON":    raw("Traceback (most recent call last):\n"),
-		"long header": raw(`{"t":"ok","x":"` + strings.Repeat("x", 10<<20)),
-		"long body":   raw(`{"t":"ok","id":1,"len":1073741824}` + "\n"),
+		"garbage":  raw("\x00\xff what is this\n"),
+		"not JSON": raw("Traceback (most recent call last):\n"),
+		"long header": func(w *badWorker, ok wire.Frame) {
+			raw(`{"t":"ok","x":"`+strings.Repeat("x", 10<<20))(w, ok)
+		},
+		"long body": raw(`{"t":"ok","id":1,"len":1073741824}` + "\n"),
 		"half a frame": func(w *badWorker, _ wire.Frame) {
 			_, _ = w.out.WriteString(`{"t":"ok",`)
 			w.out.Close()
