@@ -4,7 +4,7 @@ import "time"
 
 // Task is a task that runs: one element of the answer to GET /v1/tasks.
 type Task struct {
-	ID      string    `json:"id"` // of the message; may be empty
+	ID      string    `json:"id"` // of the message, or "mail#17" when it has none
 	Name    string    `json:"task"`
 	Pool    string    `json:"pool"`
 	Worker  string    `json:"worker"` // the id of its node
