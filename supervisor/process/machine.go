@@ -108,6 +108,7 @@ type call struct {
 	soft      time.Time // when it is cancelled; zero: never, or it has been
 	hard      time.Time // when the worker is ended; zero: never
 	cancelled string    // the reason
+	revoked   bool      // nobody wants it any more
 	unsent    bool      // its frame was not written
 }
 

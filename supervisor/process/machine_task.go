@@ -72,7 +72,7 @@ func (m *machine) begin(w *worker, c *call) {
 	if t.Hard > 0 {
 		c.hard = m.now.Add(t.Hard)
 	}
-	if c.cancelled != "" { // while it waited in the pipe
+	if c.revoked { // while it waited in the pipe
 		c.hard = earlier(c.hard, m.now.Add(w.opts.grace()))
 	}
 	if c == w.tasks[0] {
@@ -161,11 +161,20 @@ func (m *machine) onRevoke(ev evRevoke) {
 			reason = cancelShutdown
 		}
 		m.cancel(w, ev.call, reason)
+		m.hasten(w, ev.call)
 	}
 }
 
-// cancel tells the worker once. After that the hard timeout comes soon, also if
-// there is none.
+// hasten has the hard timeout come soon for a task that nobody wants any more, also
+// if there is none.
+func (m *machine) hasten(w *worker, c *call) {
+	if !c.revoked && !c.began.IsZero() {
+		c.hard = earlier(c.hard, m.now.Add(w.opts.grace()))
+	}
+	c.revoked = true
+}
+
+// cancel tells the worker once.
 func (m *machine) cancel(w *worker, c *call, reason string) {
 	c.soft = time.Time{}
 	if c.cancelled != "" {
@@ -173,9 +182,6 @@ func (m *machine) cancel(w *worker, c *call, reason string) {
 	}
 	c.cancelled = reason
 	m.do(effCancel{w.key, c, reason, w.canSignal && c == w.tasks[0]})
-	if !c.began.IsZero() {
-		c.hard = earlier(c.hard, m.now.Add(w.opts.grace()))
-	}
 }
 
 // overdue ends the worker of a task that has not ended in time.

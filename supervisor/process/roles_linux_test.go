@@ -108,7 +108,7 @@ func (w *badWorker) run(f wire.Frame) {
 	case "sleep":
 		var ms int
 		_ = json.Unmarshal(body.Args[0], &ms)
-		time.Sleep(time.Duration(ms) * time.Millisecond) // not a test: a worker that takes its time
+		<-time.After(time.Duration(ms) * time.Millisecond)
 	case "env":
 		w.say(wire.Frame{Type: wire.Error, ID: f.ID, Message: strings.Join(os.Environ(), "\n")})
 		return
@@ -134,7 +134,7 @@ func (w *badWorker) run(f wire.Frame) {
 		for i := 0; i < len(ballast); i += 4096 {
 			ballast[i] = 1
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 	w.say(ok)
 }
