@@ -273,8 +273,9 @@ func (p *pool) awaitDrained(abort <-chan struct{}, within time.Duration) bool {
 }
 
 // ReplacePool has a pool run with other options: it is removed as RemovePool does,
-// and then added. A pool of mode Process that differs in Process only keeps its
-// slots, which replace their processes one after the other: see process.Slot.
+// and then added. One of mode Process that differs in its processes, their number
+// and the watermarks only keeps its slots, which replace their processes one after
+// the other: see process.Slot.
 func (s *System) ReplacePool(ctx context.Context, o Pool) error {
 	o = o.withDefaults()
 	p, err := s.pool(o.Name)
@@ -288,8 +289,8 @@ func (s *System) ReplacePool(ctx context.Context, o Pool) error {
 		return err
 	}
 	defer s.unlock()
-	if p.onlyProcessDiffers(o) {
-		return p.roll(ctx, *o.Process)
+	if p.canTurnInto(o) {
+		return s.turnInto(ctx, p, o)
 	}
 	suspended := p.suspended.Load()
 	if err := s.remove(ctx, p); err != nil {

@@ -353,3 +353,39 @@ func TestSizer(t *testing.T) {
 		t.Errorf("with one idle of two spare ones: %d workers, want 4", n)
 	}
 }
+
+// TestAPanicMayCrashTheWorker: it is restarted with the stack of the handler to be
+// seen, what else it runs goes on, and the pool gives up in the end.
+func TestAPanicMayCrashTheWorker(t *testing.T) {
+	for _, mode := range []Mode{Coroutine, Thread} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, Pool{
+				Mode: mode, Workers: 2, High: 4, OnPanic: CrashWorker, Retry: Retry{MaxAttempts: 2, Backoff: supervisor.Backoff{Initial: time.Second}},
+				Supervise: &supervisor.Spec{Intensity: 3, Period: time.Hour, OnExhausted: supervisor.Park, Backoff: supervisor.Backoff{Initial: time.Second}},
+				Mux: handlers(map[string]task.HandlerFunc{
+					"nap": sleeper(10 * time.Second), "panic": func(context.Context, *task.Message) error { panic("as asked") },
+				}),
+			})
+			r.put(1, "nap")
+			r.put(1, "panic")
+			wait(500 * time.Millisecond)
+			var crashed *supervisor.Node
+			for _, id := range []string{"work/1", "work/2"} {
+				if n := r.system.Inspect(id); n.State == "backoff" {
+					crashed = n
+				}
+			}
+			if crashed == nil || crashed.LastError != "panic: as asked" || !strings.Contains(crashed.Stack, "TestAPanicMayCrashTheWorker") {
+				t.Fatalf("crashed: %+v", crashed)
+			}
+			wait(time.Minute)
+			// The nap, the panic that is retried, and the one that is given up.
+			if r.broker.Acked() != 3 || len(r.broker.Ready("dead")) != 1 || r.stats().Parked {
+				t.Errorf("%d acked, %d dead-lettered", r.broker.Acked(), len(r.broker.Ready("dead")))
+			}
+			r.put(1, "panic") // two more, and 3 restarts are allowed
+			r.until("it is parked", func() bool { return r.stats().Parked })
+			r.expect(r.finish())
+		})
+	}
+}

@@ -60,15 +60,10 @@ func TestChaosOfOperators(t *testing.T) {
 	if err := s.Resume(ctx, "work"); err != nil {
 		t.Error(err)
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(time.Minute); b.Unsettled() > 0 || b.Len("work") > 0 || held(s.all()[0]) > 0; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("stuck: %d unsettled, %d ready, depth %d: %+v", b.Unsettled(), b.Len("work"), held(s.all()[0]), s.Stats())
-		}
-	}
+	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(s.all()[0]) == 0 }
+	awaitProgress(t, b, settled, func() string {
+		return fmt.Sprintf("%d unsettled, %d ready, depth %d: %+v", b.Unsettled(), b.Len("work"), held(s.all()[0]), s.Stats())
+	})
 	stop()
 	if err := <-result; err != nil {
 		t.Error(err)

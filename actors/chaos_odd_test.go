@@ -119,28 +119,15 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 		b.Put("work", broker.Publication{Body: fmt.Appendf(nil, `{"task":"t","id":"%d"}`, i)})
 	}
 	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0 }
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(90 * time.Second)
-	calm := time.After(60 * time.Second)
-	for !settled() {
-		select {
-		case <-tick.C:
-		case <-calm:
-			bstop()
-		case <-end:
-			t.Errorf("stuck: %d unsettled, %d ready, depth %d", b.Unsettled(), b.Len("work"), held(p))
-			nn := find(s.Tree(), "router:work")
-			t.Errorf("router %+v running %d queued %d, lasterr %q restarts %d", nn.State, *nn.Running, *nn.Queued, nn.LastError, *nn.Restarts)
-			for i := range p.workers.all() {
-				t.Errorf("w%d assigned %d running %d abandoned %d", i, p.workers.all()[i].assigned.Load(), p.workers.all()[i].running.Load(), p.workers.all()[i].abandoned.Load())
-			}
-			bstop()
-			stop()
-			<-result
-			return
+	calm := time.AfterFunc(60*time.Second, bstop)
+	defer calm.Stop()
+	awaitProgress(t, b, settled, func() string {
+		state := fmt.Sprintf("%d unsettled, %d ready, depth %d, router %+v", b.Unsettled(), b.Len("work"), held(p), find(s.Tree(), "router:work"))
+		for i, w := range p.workers.all() {
+			state += fmt.Sprintf("; w%d assigned %d running %d abandoned %d", i, w.assigned.Load(), w.running.Load(), w.abandoned.Load())
 		}
-	}
+		return state
+	})
 	bstop()
 	breaker.Wait()
 	wait(200 * time.Millisecond)

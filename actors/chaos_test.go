@@ -102,15 +102,9 @@ func chaos(t *testing.T, mode Mode, n int) {
 		b.Put("work", broker.Publication{Body: fmt.Appendf(nil, `{"task":"t","id":"%d"}`, i)})
 	}
 	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0 }
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(time.Minute); !settled(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("stuck: %d unsettled, %d ready, depth %d", b.Unsettled(), b.Len("work"), held(p))
-		}
-	}
+	awaitProgress(t, b, settled, func() string {
+		return fmt.Sprintf("%d unsettled, %d ready, depth %d", b.Unsettled(), b.Len("work"), held(p))
+	})
 	stop()
 	breaker.Wait()
 	if err := <-result; err != nil {
@@ -137,12 +131,34 @@ func chaos(t *testing.T, mode Mode, n int) {
 		b.Acked(), n, crashes.Load(), stops.Load(), panics.Load(), goexits.Load(), failures.Load(), b.Peak())
 }
 
-// breakThings loses consumers and sessions until ctx ends, and crashes the
-// router and the broker actor as often as their supervisors stand it.
+// awaitProgress waits until everything is settled, as long as the broker gets acks:
+// how many in a second depends on the machine.
+func awaitProgress(t *testing.T, b *fakebroker.Broker, settled func() bool, state func() string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	acked, since := b.Acked(), time.Now()
+	for !settled() {
+		<-tick.C
+		if n := b.Acked(); n != acked {
+			acked, since = n, time.Now()
+		}
+		if time.Since(since) > time.Minute {
+			t.Fatalf("stuck: %s", state())
+		}
+	}
+}
+
+// breakings is how often breakThings breaks something: on a slow machine, more of
+// it would be all that there is time for.
+const breakings = 400
+
+// breakThings loses consumers and sessions, until ctx ends at the latest, and
+// crashes the router and the broker actor as often as their supervisors stand it.
 func breakThings(ctx context.Context, b *fakebroker.Broker, p *pool) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for i := 0; ; i++ {
+	for i := range breakings {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -104,6 +104,9 @@ type Pool struct {
 	// cannot be killed.
 	Timeout, AbandonAfter time.Duration
 
+	// OnPanic is what a panic of a task means for its worker.
+	OnPanic OnPanic
+
 	// MaxBody is the largest body in bytes that is decoded; a larger one is
 	// dead-lettered. 1 MiB by default.
 	MaxBody int
@@ -125,6 +128,19 @@ type Pool struct {
 	// configuration.
 	Roll Roll
 }
+
+// OnPanic is what a panic of a task means for its worker, besides that the attempt
+// has failed.
+type OnPanic uint8
+
+const (
+	// KeepWorker is for handlers that share nothing with each other: a message that
+	// makes one panic is its own trouble.
+	KeepWorker OnPanic = iota
+	// CrashWorker is Erlang's way: the worker fails as well, is restarted with
+	// backoff, and counts for the intensity of its pool. Its other tasks run on.
+	CrashWorker
+)
 
 // Roll bounds a rolling replacement: each new worker is started and ready before
 // an old one is drained.

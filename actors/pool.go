@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/magne-actors/magne-actors/supervisor"
+	"github.com/magne-actors/magne-actors/supervisor/process"
 )
 
 // The words for what the intake of a pool is doing, as `tree` shows them.
@@ -39,9 +40,11 @@ type pool struct {
 	burst func(ctx context.Context, queue string) (ready int, err error) // see Options.Burst
 
 	limits    atomic.Pointer[limits]
-	suspended atomic.Bool // by an operator
-	parked    atomic.Bool // its workers or its router gave up
-	leaving   atomic.Bool // it is being removed
+	sizing    atomic.Pointer[Size]            // nil: the size does not follow the load
+	latest    atomic.Pointer[process.Options] // of the processes to start
+	suspended atomic.Bool                     // by an operator
+	parked    atomic.Bool                     // its workers or its router gave up
+	leaving   atomic.Bool                     // it is being removed
 
 	// window belongs to the present router; a new router begins with a new one,
 	// since the deliveries of the old one go back to the queue.
@@ -153,6 +156,8 @@ func (p *pool) workerID(i int) string { return fmt.Sprintf("%s/%d", p.Name, i+1)
 func newPool(o Pool, log *slog.Logger) *pool {
 	p := &pool{Pool: o, log: log.With("pool", o.Name), drained: make(chan struct{}), durations: newDurations()}
 	p.limits.Store(&limits{o.High, o.Low})
+	p.sizing.Store(o.Size)
+	p.latest.Store(o.Process)
 	p.size.Store(int64(o.Workers))
 	p.workers.grow(o.Workers, p.freshWorker)
 	p.worker = func(i int) actor.Actor { return newWorker(p, i) }
@@ -237,8 +242,8 @@ func (p *pool) inspectWorker(i int) func(*supervisor.Node) {
 func (p *pool) inspectWorkers(n *supervisor.Node) {
 	if n.State == "up" {
 		n.Detail = fmt.Sprintf("%d/%d", p.up.Load(), p.size.Load())
-		if p.Size != nil {
-			n.Detail += fmt.Sprintf(" (%d..%d)", p.Size.Min, p.Size.Max)
+		if s := p.sizing.Load(); s != nil {
+			n.Detail += fmt.Sprintf(" (%d..%d)", s.Min, s.Max)
 		}
 	}
 }

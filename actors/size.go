@@ -81,13 +81,14 @@ func (p *pool) services() []supervisor.Child {
 func (p *pool) followLoad(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	s := sizer{Size: *p.Size}
+	var s sizer
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
 			size := int(p.size.Load())
+			s.Size = *p.sizing.Load()
 			if p.parked.Load() || p.isDraining() {
 				continue
 			}

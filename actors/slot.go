@@ -37,7 +37,7 @@ func (w *slotWorker) Receive(ctx actor.Context) {
 		return // what it runs ends with its process
 	case *actor.Started:
 		w.onStarted()
-		self := ctx.Self()
+		self := ctx.Self() // not crash's: a process panics on its own
 		w.state.slot.Available(func(able bool) {
 			w.pool.toRouter(&workerAble{w.index, self, able})
 		})
@@ -50,9 +50,9 @@ func (p *pool) freshWorker(i int) *workerState {
 	s := new(workerState)
 	switch p.Mode {
 	case Process:
-		s.slot = process.NewSlot(p.workerID(i), *p.Process)
+		s.slot = process.NewSlot(p.workerID(i), *p.latest.Load())
 	case Oneshot:
-		s.oneshot = process.NewOneshot(*p.Process)
+		s.oneshot = process.NewOneshot(*p.latest.Load())
 	}
 	return s
 }
@@ -118,9 +118,9 @@ func (s *System) Kill(id string) error {
 }
 
 // roll has the slots of a pool replace their processes by those of new options, one
-// after the other. It gives up after Roll.MaxUnready that did not become ready.
-func (p *pool) roll(ctx context.Context, o process.Options) error {
-	unready, most := 0, cmp.Or(p.Roll.MaxUnready, 2)
+// after the other. It gives up after how.MaxUnready that did not become ready.
+func (p *pool) roll(ctx context.Context, o process.Options, how Roll) error {
+	unready, most := 0, cmp.Or(how.MaxUnready, 2)
 	var errs []error
 	for i, w := range p.workers.all() {
 		if w.slot == nil {
@@ -138,13 +138,35 @@ func (p *pool) roll(ctx context.Context, o process.Options) error {
 	return errors.Join(errs...)
 }
 
-// onlyProcessDiffers reports whether o, which has its defaults, differs from the
-// pool in its processes only.
-func (p *pool) onlyProcessDiffers(o Pool) bool {
-	if p.Mode != Process || o.Mode != Process || p.Slots != o.Slots {
+// canTurnInto reports whether the pool of mode Process need not be stopped to become
+// o, which has its defaults.
+func (p *pool) canTurnInto(o Pool) bool {
+	if p.Mode != Process || o.Mode != Process || p.Slots != o.Slots || (p.Size == nil) != (o.Size == nil) {
 		return false
 	}
-	was := p.Pool
-	was.Process, o.Process = nil, nil
-	return reflect.DeepEqual(was, o)
+	rest := func(o Pool) Pool {
+		o.Process, o.Roll, o.Size, o.Workers, o.High, o.Low = nil, Roll{}, nil, 0, 0, 0
+		return o
+	}
+	return reflect.DeepEqual(rest(p.Pool), rest(o))
+}
+
+// turnInto changes the pool while it runs, the processes last.
+func (s *System) turnInto(ctx context.Context, p *pool, o Pool) error {
+	if l := p.limits.Load(); l.high != o.High || l.low != o.Low {
+		s.limit(p, o.High, o.Low)
+	}
+	p.sizing.Store(o.Size)
+	if o.Size == nil && int(p.size.Load()) != o.Workers {
+		p.size.Store(int64(o.Workers))
+		if err := s.system.Scale(ctx, "pool:"+p.Name, o.Workers); err != nil {
+			return err
+		}
+	}
+	options := s.processes(p.Name, *o.Process)
+	if reflect.DeepEqual(*p.latest.Load(), options) {
+		return nil
+	}
+	p.latest.Store(&options) // new slots begin with them
+	return p.roll(ctx, options, o.Roll)
 }

@@ -73,15 +73,20 @@ func (s *System) newPool(o Pool) (*pool, error) {
 		if err := s.openHost(); err != nil {
 			return nil, err
 		}
-		options := *o.Process
-		options.Pool, options.Host = o.Name, cmp.Or(options.Host, s.opts.Host, s.host)
-		options.Logger = cmp.Or(options.Logger, s.log)
+		options := s.processes(o.Name, *o.Process)
 		o.Process = &options
 	}
 	p := newPool(o, s.log)
 	p.node, p.system, p.broker, p.stop, p.notify = s.node, s.system, &s.broker, &s.stop, s.opts.Observe
 	p.burst = s.opts.Burst
 	return p, nil
+}
+
+// processes are the options of a pool's processes with what the System has for them.
+func (s *System) processes(pool string, o process.Options) process.Options {
+	o.Pool, o.Host = pool, cmp.Or(o.Host, s.opts.Host, s.host)
+	o.Logger = cmp.Or(o.Logger, s.log)
+	return o
 }
 
 // openHost makes what starts processes, once.

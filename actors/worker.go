@@ -4,9 +4,11 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/task"
 )
 
@@ -19,6 +21,7 @@ type worker struct {
 	index  int
 	state  *workerState
 	handle task.HandlerFunc
+	self   *actor.PID
 	thread chan *flight // mode thread: the worker's OS thread receives; nil otherwise
 	tasks  chan *flight // mode coroutine: what no goroutine has begun; nil otherwise
 }
@@ -30,7 +33,10 @@ func (w *worker) Receive(ctx actor.Context) {
 		w.onAssign((*flight)(m))
 	case *abandon:
 		w.onAbandon()
+	case *crashed:
+		supervisor.Quit(ctx, m.err)
 	case *actor.Started:
+		w.self = ctx.Self()
 		w.onStarted()
 	case *actor.Stopping:
 		w.releaseThread()
@@ -147,7 +153,17 @@ func (w *worker) run(f *flight) {
 			s.abandoned.Add(-1)
 		}
 		w.pool.toRouter((*finished)(f))
+		if w.pool.OnPanic == CrashWorker && v.stack != nil {
+			w.crash(&v)
+		}
 	}()
 	v = w.pool.attempt(f, w.handle)
 	err = nil
+}
+
+// crash ends the worker as if the panic of its task had been its own. What else it
+// runs goes on and is settled: it is the next tasks that wait for its restart.
+func (w *worker) crash(v *verdict) {
+	value := strings.TrimPrefix(v.err.Error(), "panic: ")
+	w.pool.system.Send(w.self, &crashed{&supervisor.PanicError{Value: value, Stack: v.stack}})
 }

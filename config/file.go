@@ -135,6 +135,7 @@ type Pool struct {
 	Retry        Retry
 	Intensity    int
 	Period       time.Duration
+	OnPanic      string `mapstructure:"on_panic"`
 	OnExhausted  string `mapstructure:"on_exhausted"`
 	Restart      string
 	Shutdown     time.Duration   // may be supervisor.Infinity or supervisor.BrutalKill

@@ -63,6 +63,12 @@ func poolSupervisionKeys() []key {
 		intensity("pools.<pool>", "5", "More than this many restarts of workers within period, and the pool gives up: see on_exhausted."),
 		period("pools.<pool>"),
 		{
+			path: "pools.<pool>.on_panic", kind: text, def: "fail", enum: []string{"fail", "crash"},
+			modes: []string{"coroutine", "thread"}, hint: "a worker process that ends counts as a crash",
+			doc: "What a panic of a handler is. fail: a failed attempt of its task, and nothing else. " +
+				"crash: a crash of its worker as well, which is restarted with backoff and counts for intensity; its other tasks run on.",
+		},
+		{
 			path: "pools.<pool>.on_exhausted", kind: text, def: "park", enum: []string{"park", "escalate"},
 			doc: "What becomes of a pool that has given up. park: its consumer is cancelled, its messages stay in the queue, the tree shows it as FAILED, and the other pools run on; " +
 				"`magne-actors restart` starts it again. escalate: it is restarted by supervision.pools, and when that gives up the program ends with exit status 70.",

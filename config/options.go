@@ -132,6 +132,9 @@ func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, erro
 		Retry:     actors.Retry{MaxAttempts: p.Retry.MaxAttempts, Backoff: p.Retry.backoff()},
 		Supervise: workers, WorkerRestart: restart(p.Restart), WorkerShutdown: p.Shutdown,
 	}
+	if p.OnPanic == "crash" {
+		o.OnPanic = actors.CrashWorker
+	}
 	return o, f.processPool(p, &o, log)
 }
 

@@ -166,7 +166,7 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 			Name: "Mail.Out", Queue: "mail", Codec: "json", Declare: "passive", Mode: "thread", Workers: 4, Slots: 1,
 			Watermarks: config.Watermarks{High: 40, Low: 10}, Timeout: config.Timeout{Hard: 90 * time.Second}, AbandonAfter: time.Second, MaxBody: 2_000_000,
 			Retry:     config.Retry{MaxAttempts: 3, Backoff: config.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
-			Intensity: 7, Period: 30 * time.Second, OnExhausted: "escalate", Restart: "temporary", Shutdown: supervisor.BrutalKill,
+			Intensity: 7, Period: 30 * time.Second, OnPanic: "crash", OnExhausted: "escalate", Restart: "temporary", Shutdown: supervisor.BrutalKill,
 			Tasks: map[string]config.Task{
 				"send.Mail": {Builtin: "sleep"},
 				"Notify": {HTTP: &config.HTTP{
@@ -194,7 +194,7 @@ func processPool() config.Pool {
 		Name: "resize", Queue: "RESIZE", Codec: "magne", Declare: "create", Mode: "process",
 		Watermarks: config.Watermarks{High: 32, Low: 16},
 		Timeout:    config.Timeout{Soft: 5 * time.Second, Hard: 6 * time.Second, KillAfter: time.Second, DumpSignal: "ABRT"},
-		MaxBody:    1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnExhausted: "park", Restart: "transient", Shutdown: 9 * time.Second,
+		MaxBody:    1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", OnExhausted: "park", Restart: "transient", Shutdown: 9 * time.Second,
 		Tasks: map[string]config.Task{},
 		Process: &config.Process{
 			Command: []string{"python3", "-u", "worker.py", "5"}, CWD: "/srv/app",
@@ -216,7 +216,7 @@ func oneshotPool() config.Pool {
 	return config.Pool{
 		Name: "script", Queue: "script", Codec: "json", Declare: "create", Mode: "oneshot", Workers: 1, Slots: 2,
 		Watermarks: config.Watermarks{High: 2, Low: 1}, Timeout: config.Timeout{Hard: 8 * time.Second, KillAfter: 3 * time.Second},
-		MaxBody: 1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnExhausted: "park", Restart: "transient", Shutdown: supervisor.Infinity,
+		MaxBody: 1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", OnExhausted: "park", Restart: "transient", Shutdown: supervisor.Infinity,
 		Tasks: map[string]config.Task{},
 		Process: &config.Process{
 			Command: []string{"./script.sh"}, Env: map[string]string{}, EnvInherit: []string{"PATH", "LANG", "TZ"},

@@ -16,9 +16,9 @@ const (
 	burstFresh = 100 * time.Millisecond
 )
 
-// burst has run end when the queues are empty, and not before the broker has said
+// untilEmpty has run end when the queues are empty, and not before the broker has said
 // so of each.
-func burst(f *config.File, o *actors.Options) {
+func untilEmpty(f *config.File, o *actors.Options) {
 	names := make([]string, len(f.Pools))
 	for i := range f.Pools {
 		names[i] = f.Pools[i].BrokerQueue().Name

@@ -22,6 +22,7 @@ import (
 	"github.com/magne-actors/magne-actors/config"
 	"github.com/magne-actors/magne-actors/internal/ballast"
 	"github.com/magne-actors/magne-actors/internal/control"
+	"github.com/magne-actors/magne-actors/internal/copies"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -43,12 +44,13 @@ func newRunCmd(e *env) *cobra.Command {
 	}
 	file := addConfigFlag(cmd)
 	level := addLogLevel(cmd)
+	burst := cmd.Flags().Bool("burst", false, "end with exit status 0 when the queues are empty and nothing is running")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := e.logger(cmd, *level)
 		if err != nil {
 			return err
 		}
-		return e.runSystem(cmd.Context(), *file, log)
+		return e.runSystem(cmd.Context(), *file, *burst, log)
 	}
 	return cmd
 }
@@ -91,7 +93,7 @@ func newLogger(w io.Writer, asJSON bool, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) error {
+func (e *env) runSystem(ctx context.Context, file string, burst bool, log *slog.Logger) error {
 	defer ballast.Program()()
 	logs := control.NewLogs(log.Handler())
 	log = slog.New(logs.Handler())
@@ -99,7 +101,9 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	e.warn(f)
+	if !isCopy() { // who has started it has said so
+		e.warn(f)
+	}
 	o, err := f.Options(log, nil)
 	if err != nil {
 		return err
@@ -116,8 +120,12 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 	}
 	log.Info("starting", "version", version(), "pid", os.Getpid(), "config", file, "broker", f.Broker.Address(), "control", socket)
 	source := control.Source{Version: version(), Logs: logs}
+	if f.Processes > 1 {
+		in := &instance{file: file, config: f, options: o, source: source, log: log}
+		return e.runSeveral(ctx, in, burst, socket, tcp)
+	}
 	closeBroker := func() error { return nil }
-	if f.Broker.IsEmbedded() {
+	if f.Broker.IsEmbedded() && !isCopy() {
 		own, err := openBroker(ctx, f, log)
 		if err != nil {
 			return err
@@ -128,6 +136,9 @@ func (e *env) runSystem(ctx context.Context, file string, log *slog.Logger) erro
 		if o.Dialer, err = inProcess(f, own, log); err != nil {
 			return errors.Join(err, own.close())
 		}
+	}
+	if burst {
+		untilEmpty(f, &o)
 	}
 	w, err := newWatch(ctx, f, &o, log)
 	if err != nil {
@@ -169,14 +180,31 @@ func stopped(err error) error {
 	return err
 }
 
+// signalled is what runs, as signals see it.
+type signalled struct {
+	run      func(ctx context.Context) error // blocks; the end of ctx is a warm stop
+	abort    func(sig os.Signal)             // a cold one
+	tree     func() *supervisor.Node
+	reloads  *reloader
+	stopping func() // told when the stop begins
+	log      *slog.Logger
+}
+
+func (in *instance) signalled() signalled {
+	return signalled{
+		run: in.system.Run, abort: func(os.Signal) { in.system.Abort() }, tree: in.system.Tree,
+		reloads: in.reloads, stopping: in.watch.notify.Stopping, log: in.log,
+	}
+}
+
 // untilSignalled runs s, and stops it as the signals say.
-func (e *env) untilSignalled(ctx context.Context, in *instance) error {
+func (e *env) untilSignalled(ctx context.Context, s signalled) error {
 	life, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
-	in.reloads.start(life)
+	s.reloads.start(life)
 	ctx, warm := context.WithCancel(ctx)
 	defer warm()
-	defer context.AfterFunc(ctx, in.watch.notify.Stopping)()
+	defer context.AfterFunc(ctx, s.stopping)()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 	ended := make(chan struct{})
@@ -195,7 +223,7 @@ func (e *env) untilSignalled(ctx context.Context, in *instance) error {
 		for {
 			select {
 			case sig := <-signals:
-				say := e.onSignal(ctx, sig, in, warm)
+				say := e.onSignal(ctx, sig, s, warm)
 				select {
 				case said <- say:
 				default: // it stopped listening long ago
@@ -205,7 +233,7 @@ func (e *env) untilSignalled(ctx context.Context, in *instance) error {
 			}
 		}
 	}()
-	err := in.system.Run(ctx)
+	err := s.run(ctx)
 	signal.Stop(signals)
 	close(ended)
 	select {
@@ -219,22 +247,24 @@ func (e *env) untilSignalled(ctx context.Context, in *instance) error {
 const dumpTimeout = time.Second
 
 // onSignal does what the signal asks for, and returns how to say so.
-func (e *env) onSignal(ctx context.Context, sig os.Signal, in *instance, warm func()) func() {
-	s, log := in.system, in.log
+func (e *env) onSignal(ctx context.Context, sig os.Signal, s signalled, warm func()) func() {
+	log := s.log
 	switch {
 	case sig == syscall.SIGHUP:
-		in.reloads.signal()
+		s.reloads.signal()
 		return func() { log.Info("reloading", "signal", sig.String()) }
 	case sig == syscall.SIGQUIT:
-		tree, stacks := s.Tree(), new(bytes.Buffer)
+		tree, stacks := s.tree(), new(bytes.Buffer)
 		_ = pprof.Lookup("goroutine").WriteTo(stacks, 2) // into memory
-		s.Abort()
+		s.abort(sig)
 		return func() {
 			log.Warn("stopping cold with a dump", "signal", sig.String())
 			e.dump(tree, stacks)
 		}
+	case ctx.Err() != nil && sig == syscall.SIGTERM && isCopy():
+		return func() {} // whoever ends a whole group of processes sends it a second one
 	case ctx.Err() != nil:
-		s.Abort()
+		s.abort(sig)
 		return func() { log.Warn("stopping cold", "signal", sig.String()) }
 	default:
 		warm()
@@ -250,6 +280,10 @@ func (e *env) dump(tree *supervisor.Node, stacks *bytes.Buffer) {
 	_ = enc.Encode(tree)
 	_, _ = stacks.WriteTo(e.stderr)
 }
+
+// isCopy reports whether this process is one of the copies of an instance of several
+// processes, which has its own broker, listens for all of them, and watches it.
+func isCopy() bool { return copies.Number() > 0 }
 
 // socketOf is where an instance with this configuration listens.
 func socketOf(f *config.File) string {
