@@ -124,6 +124,8 @@ func (f *brokerFlags) parse(e *env, environ []string) (*config.File, error) {
 // runBroker runs the broker until it is told to stop.
 func (e *env) runBroker(ctx context.Context, f *brokerFlags, log *slog.Logger) error {
 	defer ballast.Program()()
+	logs := control.NewLogs(log.Handler())
+	log = slog.New(logs.Handler())
 	file, err := f.load(e)
 	if err != nil {
 		return err
@@ -141,7 +143,7 @@ func (e *env) runBroker(ctx context.Context, f *brokerFlags, log *slog.Logger) e
 		socket = soloSocket(file.Broker.Embedded.Dir)
 	}
 	log.Info("broker listening", "version", version(), "pid", os.Getpid(), "address", own.address, "dir", own.Status().Dir, "control", socket)
-	err = own.serveAlone(ctx, socket, log)
+	err = own.serveAlone(ctx, socket, logs)
 	if closing := own.close(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)
 	}
@@ -153,7 +155,7 @@ func (e *env) runBroker(ctx context.Context, f *brokerFlags, log *slog.Logger) e
 
 // serveAlone serves AMQP and the control socket until ctx ends or one of them
 // fails.
-func (o *ownBroker) serveAlone(ctx context.Context, socket string, log *slog.Logger) error {
+func (o *ownBroker) serveAlone(ctx context.Context, socket string, logs *control.Logs) error {
 	if err := control.Check(socket); err != nil {
 		return failed(exitError, err, "--socket names another path")
 	}
@@ -161,12 +163,12 @@ func (o *ownBroker) serveAlone(ctx context.Context, socket string, log *slog.Log
 	defer cancel()
 	started := time.Now()
 	source := control.Source{
-		Version: version(), Broker: func() any { return o.Status() },
+		Version: version(), Logs: logs, Broker: func() any { return o.Status() },
 		Tree: func() *supervisor.Node { return soloTree(started) },
 	}
 	ended := make(chan error, 2)
 	go func() { ended <- o.serve(ctx) }()
-	go func() { ended <- control.Serve(ctx, socket, source, log) }()
+	go func() { ended <- control.Serve(ctx, socket, source, slog.New(logs.Handler())) }()
 	first := <-ended
 	cancel()
 	return errors.Join(first, <-ended)

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -43,7 +43,7 @@ func fakeInstance() int {
 }
 
 func fakeSource() control.Source {
-	events, logs := new(control.Events), control.NewLogs(slog.NewTextHandler(io.Discard, nil))
+	events, logs := new(control.Events), control.NewLogs(slog.NewTextHandler(new(bytes.Buffer), nil))
 	log := slog.New(logs.Handler())
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	events.Add(supervisor.Event{Time: at, Type: supervisor.EventStarted, ID: "broker", Generation: 1})

@@ -68,7 +68,7 @@ func (l *looker) watched(cmd *cobra.Command) {
 // returns what it returned last. A health that is not good is no failure.
 func (l *looker) repeat(ctx context.Context, once func() error) error {
 	var last error
-	news := l.news()
+	news := l.news(ctx)
 	for {
 		if isTerminal(l.stdout) && !l.json() && !l.appends {
 			_, _ = l.stdout.Write([]byte("\x1b[H\x1b[2J")) // the print after it fails as well
@@ -88,12 +88,12 @@ func (l *looker) repeat(ctx context.Context, once func() error) error {
 }
 
 // news returns a function that blocks until it is time to look again.
-func (l *looker) news() func(ctx context.Context) {
+func (l *looker) news(ctx context.Context) func(ctx context.Context) {
 	if l.appends {
 		return func(ctx context.Context) { pass(ctx, soonest) }
 	}
 	var seen uint64
-	if list, err := l.client.EventsOf(context.Background(), control.Query{Tail: 1}); err == nil && len(list) > 0 {
+	if list, err := l.client.EventsOf(ctx, control.Query{Tail: 1}); err == nil && len(list) > 0 {
 		seen = list[0].Seq
 	}
 	return func(ctx context.Context) {

@@ -44,7 +44,9 @@ func (f *fakePools) Scale(_ context.Context, pool string, n int) error {
 func (f *fakePools) Limit(_ context.Context, pool string, high, low int) error {
 	return f.do("limit %s %d %d", pool, high, low)
 }
+
 func (f *fakePools) AddPool(_ context.Context, o actors.Pool) error { return f.do("add %s", o.Name) }
+
 func (f *fakePools) RemovePool(_ context.Context, name string) error {
 	if name == "gone" {
 		return fmt.Errorf("actors: %w", supervisor.ErrNotFound)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"strings"
@@ -20,7 +19,7 @@ import (
 func TestLogsAreAHandler(t *testing.T) {
 	var logs *Logs
 	slogtest.Run(t, func(*testing.T) slog.Handler {
-		logs = NewLogs(slog.NewTextHandler(io.Discard, nil))
+		logs = NewLogs(wants{slog.DiscardHandler})
 		return logs.Handler()
 	}, func(t *testing.T) map[string]any {
 		list := logs.After(0)
@@ -73,9 +72,19 @@ func TestLogsKeepText(t *testing.T) {
 		t.Fatalf("got %d entries, %v, want 1", len(got), err)
 	}
 	want := Attrs{
-		{"pool", "mail"}, {"n", json.Number("7")}, {"u", json.Number("8")}, {"f", json.Number("0.5")}, {"inf", "+Inf"}, {"yes", true},
-		{"took", "1.5s"}, {"at", "1970-01-01T00:00:00Z"}, {"err", "boom"}, {"token", "[redacted]"}, {"bad", "\uFFFD"},
-		{"long", strings.Repeat("x", keepValue) + "…"}, {"any", "{1}"},
+		{"pool", "mail"},
+		{"n", json.Number("7")},
+		{"u", json.Number("8")},
+		{"f", json.Number("0.5")},
+		{"inf", "+Inf"},
+		{"yes", true},
+		{"took", "1.5s"},
+		{"at", "1970-01-01T00:00:00Z"},
+		{"err", "boom"},
+		{"token", "[redacted]"},
+		{"bad", "\uFFFD"},
+		{"long", strings.Repeat("x", keepValue) + "…"},
+		{"any", "{1}"},
 	}
 	if diff := cmp.Diff(want, got[0].Attrs); diff != "" || got[0].Seq != 1 || got[0].Message != "all kinds" {
 		t.Errorf("entry %d %q, -want +got:\n%s", got[0].Seq, got[0].Message, diff)
@@ -83,7 +92,7 @@ func TestLogsKeepText(t *testing.T) {
 }
 
 func TestLogsAreBounded(t *testing.T) {
-	logs := NewLogs(slog.NewTextHandler(io.Discard, nil))
+	logs := NewLogs(wants{slog.DiscardHandler})
 	log := slog.New(logs.Handler())
 	for range keepEntries + 1 {
 		log.Info("x")

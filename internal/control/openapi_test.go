@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -216,7 +215,7 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 // richSource offers everything, and does it.
 func richSource(full *supervisor.Node) Source {
 	now := time.Now()
-	events, logs := new(Events), NewLogs(slog.NewTextHandler(io.Discard, nil))
+	events, logs := new(Events), NewLogs(wants{slog.DiscardHandler})
 	events.Add(supervisor.Event{Time: now, Type: supervisor.EventFailed, ID: "mail/1", Kind: "worker", Reason: "abnormal", Error: "boom"})
 	events.Add(supervisor.Event{Time: now, Type: supervisor.EventBackoff, ID: "mail/1", Delay: time.Second})
 	slog.New(logs.Handler()).Warn("full", "pool", "mail", "high", 64, "paused", true)

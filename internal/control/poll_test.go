@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -118,7 +117,7 @@ func TestWaitersAreBounded(t *testing.T) {
 // TestClientPolls: the parameters of a Query arrive.
 func TestClientPolls(t *testing.T) {
 	var events Events
-	logs := NewLogs(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logs := NewLogs(wants{slog.DiscardHandler})
 	log := slog.New(logs.Handler())
 	for i := range 5 {
 		events.Add(supervisor.Event{Type: supervisor.EventFailed, ID: fmt.Sprintf("mail/%d", i)})
