@@ -161,3 +161,4 @@ type wants struct{ slog.Handler }
 
 func (wants) Enabled(context.Context, slog.Level) bool { return true }
 func (w wants) WithAttrs([]slog.Attr) slog.Handler     { return w }
+func (w wants) WithGroup(string) slog.Handler          { return w }
