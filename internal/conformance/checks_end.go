@@ -3,7 +3,6 @@ package conformance
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/magne-actors/magne-actors/internal/wire"
 )
@@ -19,7 +18,7 @@ func (s *script) drain() (string, error) {
 		return "", err
 	}
 	late, err := w.sendTask()
-	if err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err != nil && !errors.Is(err, errEnd) {
 		return "", err
 	}
 	f, err := w.reply()

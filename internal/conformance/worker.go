@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/osproc"
@@ -111,7 +112,7 @@ func (w *worker) next() (wire.Frame, error) {
 	return f, err
 }
 
-// errEnd is the end of the pipe.
+// errEnd is the end of a pipe.
 var errEnd = errors.New("the worker has closed its pipe")
 
 func (w *worker) deadline() time.Time {
@@ -139,10 +140,14 @@ func (w *worker) writing(f func() error) error {
 		return err
 	}
 	err := f()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("the worker has not read for %v", w.s.o.Timeout)
+	case errors.Is(err, syscall.EPIPE):
+		return errEnd
+	default:
+		return err
 	}
-	return err
 }
 
 // send sends a task and returns its id.

@@ -43,7 +43,8 @@
 //
 // Serve blocks. It returns nil when it was told to finish and what it had has
 // ended: after a drain, after the end of the supervisor, which it sees as the end
-// of its pipe, and after the end of its context. It returns an error at once when
+// of its pipe, and after the end of its context, for which it asks for a drain and
+// waits up to five seconds. It returns an error at once when
 // the pipes are broken; the program should exit then. No goroutine of its is left,
 // except those of handlers that ignore their context in that last case.
 //

@@ -42,7 +42,7 @@ type Options struct {
 // supervisor is told the names of the tasks.
 //
 // The end of ctx is the end of the contexts of all tasks; those that have not
-// begun go back to the supervisor.
+// begun go back to the supervisor, which is asked for a drain.
 func Serve(ctx context.Context, mux *task.Mux, o Options) error {
 	in, out, err := pipes(os.Getenv)
 	if err != nil {
@@ -104,8 +104,10 @@ type server struct {
 	waiting     []wire.Frame // tasks that have not begun
 	running     map[uint64]context.CancelCauseFunc
 	draining    bool // nothing new is taken
+	leaving     bool // the context has ended: what comes goes back
 	beat        *time.Ticker
 	lastCall    <-chan time.Time // the deadline of a drain
+	enough      <-chan time.Time // the drain that was asked for does not come
 
 	frames  chan wire.Frame // closed at the end of the pipe
 	readErr error           // set before that
@@ -163,8 +165,10 @@ func (s *server) loop(ctx context.Context) error {
 				cancel(errShutdown)
 			}
 		case <-over:
-			over, s.draining = nil, true
-			s.handBack()
+			over = nil
+			s.leave()
+		case <-s.enough:
+			s.draining = true
 		}
 		if err := s.link.broken(); err != nil {
 			return err
@@ -185,7 +189,7 @@ func (s *server) take(f *wire.Frame) {
 			s.beat.Reset(f.Beat)
 		}
 	case wire.Task:
-		if !s.draining { // what comes after a drain is not ours
+		if !s.draining || s.leaving { // what comes after a drain is not ours
 			s.waiting = append(s.waiting, *f)
 		}
 	case wire.Cancel:
@@ -216,6 +220,20 @@ func (s *server) cancel(f *wire.Frame) {
 	}
 }
 
+// leave is for the end of the context. A task may be on its way to us, so that the
+// supervisor has to say when it has no more.
+func (s *server) leave() {
+	s.leaving = true
+	if !s.draining {
+		_ = s.link.send(&wire.Frame{Type: wire.Bye, Reason: "shutdown"}) // loop sees the error
+		s.enough = time.After(drainPatience)
+	}
+}
+
+// drainPatience is how long a supervisor may take for the drain that it is asked
+// for.
+const drainPatience = 5 * time.Second
+
 // handBack returns the tasks that have not begun. Retry costs no attempt.
 func (s *server) handBack() {
 	for i := range s.waiting {
@@ -226,6 +244,9 @@ func (s *server) handBack() {
 
 // advance begins as many tasks as may run.
 func (s *server) advance(ctx context.Context) {
+	if ctx.Err() != nil {
+		s.handBack()
+	}
 	for len(s.waiting) > 0 && len(s.running) < s.concurrency {
 		f := s.waiting[0]
 		s.waiting = s.waiting[1:]
