@@ -8,7 +8,7 @@
 //	|- pools               one_for_one
 //	|  `- <pool>           rest_for_one
 //	|     |- router:<pool> every delivery from arrival to settlement
-//	|     `- pool:<pool>   one_for_one: workers <pool>/1 .. <pool>/n
+//	|     `- pool:<pool>   dynamic: workers <pool>/1 .. <pool>/n
 //	`- services            whatever Options.Services adds
 //
 // A delivery goes from the pump, which counts it in the watermark, to the router,
@@ -37,7 +37,16 @@
 // reason in the headers, and acked only after the broker has confirmed the copy.
 // As long as that fails, it stays in flight and is tried again.
 //
-// Blocking. Only Run blocks. A task that ignores the end of its context cannot be
+// Operators. What is changed while it runs (Scale, Pause, Resume, Limit, AddPool,
+// RemovePool, ReplacePool, Restart) loses nothing and settles nothing twice; what
+// had not started is given to others or back to its queue, what runs is settled.
+//
+// Processes. With the modes Process and Oneshot a task whose worker process died
+// under it is run again without an attempt lost, Process.MaxLost times, and one
+// that the process had not begun is given to another one.
+//
+// Blocking. Run blocks until the end, and what changes a System until that is done
+// or its context ends; nothing else does. A task that ignores the end of its context cannot be
 // killed, since a goroutine cannot: it is abandoned, see Pool.Timeout.
 //
 // # Testing
