@@ -56,8 +56,8 @@ func newWatch(ctx context.Context, f *config.File, o *actors.Options, log *slog.
 	w.figures = metrics.Handler(w.collector, log)
 	w.notify = w.newNotifier(log)
 	o.Services = append(o.Services, actors.Service{ID: proberID, Kind: "control", Run: w.prober.Run})
-	if f.Metrics.Listen != "" {
-		s, err := metrics.Listen(ctx, f.Metrics.Listen, metrics.Routes{Metrics: w.figures, Live: w.livez(), Ready: w.readyz()}, log)
+	if f.Metrics.Listen != "" && !isCopy() {
+		s, err := metrics.Listen(ctx, f.Metrics.Listen, metrics.Routes{Metrics: w.figures, Live: livez(w.alive), Ready: w.readyz()}, log)
 		if err != nil {
 			return nil, failed(exitError, err, "metrics.listen must be a free address of this machine")
 		}
@@ -114,11 +114,11 @@ func (w *watch) readyz() http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { w.report(r.Context()).ServeHTTP(out, r) })
 }
 
-func (w *watch) livez() http.Handler {
+func livez(alive func(context.Context) error) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), liveTimeout)
 		defer cancel()
-		if err := w.alive(ctx); err != nil {
+		if err := alive(ctx); err != nil {
 			http.Error(out, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -35,6 +35,7 @@ type reloader struct {
 	read   func() (*config.File, error) // the configuration as it is now
 	log    *slog.Logger
 	begin  func() (end func()) // told of each reload
+	do     func(ctx context.Context) outcome
 
 	asked chan chan<- outcome // holds one that waits
 	first *config.File        // by which all runs that a reload cannot change
@@ -65,6 +66,7 @@ func newReloader(in *instance) (*reloader, error) {
 		running[in.config.Pools[i].Name] = in.config
 	}
 	r.running.Store(&running)
+	r.do = r.once
 	return r, nil
 }
 
@@ -130,7 +132,7 @@ func (r *reloader) safely(life context.Context) (o outcome) {
 		}
 	}()
 	defer r.begin()()
-	return r.once(life)
+	return r.do(life)
 }
 
 // once reads the configuration and does what is different.

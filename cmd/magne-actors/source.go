@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/config"
@@ -32,6 +31,9 @@ type instance struct {
 
 // tcpOf is where an instance with this configuration listens besides its socket.
 func tcpOf(f *config.File) control.TCP {
+	if isCopy() {
+		return control.TCP{}
+	}
 	c := &f.Control
 	return control.TCP{Address: c.Listen, Token: c.Token.Reveal(), CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile}
 }
@@ -57,8 +59,14 @@ func (e *env) runActors(ctx context.Context, in *instance, socket string, tcp co
 		return err
 	}
 	in.offer(in.system)
-	return e.untilSignalled(ctx, in)
+	return e.untilSignalled(ctx, in.signalled())
 }
+
+// isControl reports whether the node serves the control API: a restart of it would
+// wait for the call that asks for it to end.
+func isControl(id string) bool { return id == controlID || id == tcpID }
+
+var errOwnEnd = errors.New("the control API cannot be restarted by way of itself")
 
 // offer fills the source with what the system can do.
 func (in *instance) offer(s *actors.System) {
@@ -66,8 +74,8 @@ func (in *instance) offer(s *actors.System) {
 	src.Tree, src.Inspect = s.Tree, s.Inspect
 	src.Tasks = func() []control.Task { return tasksOf(s) }
 	src.Restart = func(ctx context.Context, id string) error {
-		if slices.Contains([]string{controlID, tcpID}, id) { // it would wait for this call to end
-			return errors.New("the control API cannot be restarted by way of itself")
+		if isControl(id) {
+			return errOwnEnd
 		}
 		return s.Restart(ctx, id)
 	}

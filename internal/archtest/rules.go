@@ -88,8 +88,9 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
+		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
 		"internal/health":   {Imports: []string{"actors", "supervisor"}},
 		"internal/sdnotify": {},
@@ -154,6 +155,8 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
 		{Path: "github.com/prometheus/client_golang", Packages: []string{"internal/metrics"}, Tests: true},
+		{Path: "github.com/prometheus/client_model", Packages: []string{"internal/metrics"}},
+		{Path: "github.com/prometheus/common", Packages: []string{"internal/metrics"}, Tests: true},
 		{Path: "github.com/coreos/go-systemd/v22", Packages: []string{"internal/sdnotify"}, Tests: true},
 		{Path: "golang.org/x/crypto", Packages: []string{"broker/embedded"}},
 		{Path: "golang.org/x/sys", Packages: []string{"bench", "internal/control", "internal/osproc", "internal/sdnotify"}},
@@ -213,6 +216,8 @@ func goroutines() map[string]string {
 		"supervisor/process/oneshot_job.go": "the pipes of one process, until it is dead; nothing of a user's runs there",
 
 		"sdk/child/serve.go": "the reader, which ends with Serve, and the tasks, each of which replies by defer with the error preset; the Mux recovers",
+
+		"internal/copies/guard.go": "guard: requests to copies, and what follows one; end with it, and are waited for",
 
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",

@@ -116,27 +116,9 @@ type request struct {
 }
 
 func (c Client) ask(ctx context.Context, limit time.Duration, q request, into any) error {
-	base, err := c.base()
+	resp, body, err := c.exchange(ctx, limit, q)
 	if err != nil {
 		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, bytes.NewReader(q.body))
-	if err != nil {
-		return fmt.Errorf("control: make request: %w", err)
-	}
-	if c.Address != "" && c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	resp, err := c.transport().RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return c.refused(resp, body)
@@ -145,6 +127,33 @@ func (c Client) ask(ctx context.Context, limit time.Duration, q request, into an
 		return fmt.Errorf("control: %s: decode answer: %w", c, err)
 	}
 	return nil
+}
+
+// exchange returns the answer, whatever its status.
+func (c Client) exchange(ctx context.Context, limit time.Duration, q request) (*http.Response, []byte, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, bytes.NewReader(q.body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("control: make request: %w", err)
+	}
+	if c.Address != "" && c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.transport().RoundTrip(req)
+	if err != nil {
+		return nil, nil, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
+	}
+	return resp, body, nil
 }
 
 // String says where the client asks, without the token.

@@ -49,14 +49,24 @@ func (e *Events) more(seq uint64) <-chan struct{} {
 
 // concerns reports whether a node is the one asked for or below it, as the ids
 // tell: below mail are router:mail, pool:mail and mail/3, and below pool:mail is
-// mail/3. Below root is everything.
+// mail/3. Below root is everything. What is asked about without the number of a
+// copy is asked about in all of them.
 func concerns(id, node string) bool {
 	if node == "" || node == "root" || id == node {
 		return true
 	}
+	if node == "copies" {
+		_, number := CutCopy(id)
+		return number > 0 || strings.HasPrefix(id, copyNode)
+	}
+	node, wanted := within(node)
+	id, number := CutCopy(id)
+	if wanted > 0 && (number != wanted || node == "root") {
+		return number == wanted
+	}
 	pool, isPool := strings.CutPrefix(node, "pool:")
 	switch {
-	case strings.HasPrefix(id, pool+"/"):
+	case id == node, strings.HasPrefix(id, pool+"/"):
 		return true
 	case isPool:
 		return false

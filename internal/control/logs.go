@@ -156,8 +156,19 @@ func kept(v slog.Value) any {
 }
 
 // concerns reports whether one of the attributes names the node, or one below it.
-// What is said about a pool is said about its router and its workers.
+// What is said about a pool is said about its router and its workers, and what a
+// copy has said about itself and all below it.
 func (as Attrs) concerns(node string) bool {
+	base, wanted := within(node)
+	number := as.copy()
+	switch {
+	case wanted == 0 && node == "copies" && number > 0, wanted > 0 && number == wanted && base == "root":
+		return true
+	case wanted > 0 && number > 0 && number != wanted:
+		return false
+	case number > 0: // the ids that a copy logs have no number
+		node = base
+	}
 	for _, a := range as {
 		id, ok := a.Value.(string)
 		if !ok {

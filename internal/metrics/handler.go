@@ -14,6 +14,7 @@ import (
 const (
 	scrapesAtOnce = 4
 	scrapeTimeout = 10 * time.Second
+	pageTimeout   = 2 * time.Second // for those of the copies
 )
 
 // Handler serves c, with the metrics go_* and process_* of Go's runtime and this
