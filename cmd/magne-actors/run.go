@@ -31,6 +31,7 @@ func newRunCmd(e *env) *cobra.Command {
 		Use:   "run",
 		Short: "Consume tasks and run them",
 		Long: "run consumes the queues of a configuration and runs their tasks until it is told to stop.\n" +
+			"With `processes` above 1 it runs so many copies of itself, and shows them as one instance.\n" +
 			"The log goes to stderr: text on a terminal, JSON lines otherwise, or as -o says.\n\n" +
 			"Signals: TERM or INT stops warm (no new deliveries, running tasks may finish for `shutdown`,\n" +
 			"the rest returns to its queue, exit 0); a second one stops cold (everything is cancelled and\n" +
@@ -108,15 +109,9 @@ func (e *env) runSystem(ctx context.Context, file string, burst bool, log *slog.
 	if err != nil {
 		return err
 	}
-	socket := socketOf(f)
-	if err := control.Check(socket); err != nil {
-		return failed(exitError, err, "stop the other instance, or set control.socket to another path")
-	}
-	tcp := tcpOf(f)
-	if tcp.Address != "" {
-		if err := control.CheckTCP(ctx, tcp); err != nil {
-			return failed(exitError, err, "control.listen must be a free address of this machine, and control.tls a certificate with its key")
-		}
+	socket, tcp := socketOf(f), tcpOf(f)
+	if err := checkControl(ctx, socket, tcp); err != nil {
+		return err
 	}
 	log.Info("starting", "version", version(), "pid", os.Getpid(), "config", file, "broker", f.Broker.Address(), "control", socket)
 	source := control.Source{Version: version(), Logs: logs}
@@ -154,6 +149,21 @@ func (e *env) runSystem(ctx context.Context, file string, burst bool, log *slog.
 		log.Info("stopped")
 	}
 	return stopped(err)
+}
+
+// checkControl finds out before anything is started whether the control API can be
+// served.
+func checkControl(ctx context.Context, socket string, tcp control.TCP) error {
+	if err := control.Check(socket); err != nil {
+		return failed(exitError, err, "stop the other instance, or set control.socket to another path")
+	}
+	if tcp.Address == "" {
+		return nil
+	}
+	if err := control.CheckTCP(ctx, tcp); err != nil {
+		return failed(exitError, err, "control.listen must be a free address of this machine, and control.tls a certificate with its key")
+	}
+	return nil
 }
 
 // inProcess reaches the broker of this process without a socket.
