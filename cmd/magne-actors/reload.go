@@ -233,11 +233,7 @@ func (r *reloader) plan(next *config.File, options map[string]actors.Pool) []con
 	running := *r.running.Load()
 	for i := range next.Pools {
 		name := next.Pools[i].Name
-		c := r.planPool(running, next, name)
-		if c.Action == config.ActionScale && options[name].Size != nil {
-			c.Action = config.ActionRestart // its size follows the load between other bounds
-		}
-		all = append(all, c)
+		all = append(all, r.planPool(running, next, name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		if _, stays := options[name]; !stays {
@@ -281,6 +277,9 @@ func (r *reloader) apply(ctx context.Context, c control.Change, p actors.Pool) e
 	case config.ActionLimit:
 		return r.system.Limit(ctx, c.Pool, p.High, p.Low)
 	case config.ActionScale:
+		if p.Size != nil { // it follows the load, between other bounds
+			return r.system.ReplacePool(ctx, p)
+		}
 		if err := r.system.Scale(ctx, c.Pool, p.Workers); err != nil {
 			return err
 		}

@@ -159,6 +159,19 @@ func TestReloadFailsInPart(t *testing.T) {
 	}
 }
 
+// TestReloadOfASize: a pool that follows the load gets its new bounds, and is not
+// given a number of workers.
+func TestReloadOfASize(t *testing.T) {
+	sized := func(most int) *config.File {
+		return parsed(t, fmt.Sprintf("  a: {queue: a, mode: process, process: {command: [/bin/cat]}, size: {min: 1, max: %d}}\n", most))
+	}
+	next, system := sized(8), &fakePools{}
+	r := reloading(t, sized(4), system, &next)
+	if o := r.once(t.Context()); actions(o.changes) != "scale a" || o.err != nil || !slices.Equal(system.done, []string{"replace a"}) {
+		t.Errorf("got %v, %v, %v", o.changes, o.err, system.done)
+	}
+}
+
 // TestReloadFailsToRemove: a pool that could not be removed is removed by the next
 // reload.
 func TestReloadFailsToRemove(t *testing.T) {
