@@ -193,8 +193,10 @@ func TestControl(t *testing.T) {
 	first, second := p.session.Issue(), p.session.Issue()
 	var text []byte
 	for _, f := range []wire.Frame{
-		{Type: wire.Task, ID: first, Name: "nothing"}, {Type: wire.Task, ID: second, Name: "nothing"},
-		{Type: wire.Drain, Deadline: time.Minute}, {Type: wire.Task, ID: p.session.Issue(), Name: "nothing"},
+		{Type: wire.Task, ID: first, Name: "nothing"},
+		{Type: wire.Task, ID: second, Name: "nothing"},
+		{Type: wire.Drain, Deadline: time.Minute},
+		{Type: wire.Task, ID: p.session.Issue(), Name: "nothing"},
 	} {
 		text = wire.AppendHeader(text, &f)
 	}
