@@ -112,7 +112,8 @@ type (
 		key   int
 		frame *wire.Frame
 	}
-	effBuried struct { // it is dead: what is to be remembered
+	effStrange struct{} // a frame that came too late or that nobody knows
+	effBuried  struct { // it is dead: what is to be remembered
 		key     int
 		autopsy Autopsy
 		asked   bool
@@ -174,3 +175,4 @@ func (effReady) isEffect()     {}
 func (effAvailable) isEffect() {}
 func (effCommit) isEffect()    {}
 func (effQuit) isEffect()      {}
+func (effStrange) isEffect()   {}

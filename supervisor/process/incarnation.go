@@ -150,6 +150,8 @@ func (in *incarnation) actChild(e effect) {
 		in.kids[e.key].tree()
 	case effStep:
 		in.kids[e.key].step.Store(&e.text)
+	case effStrange:
+		in.slot.strange.Add(1)
 	case effProgress:
 		in.kids[e.key].progress.Store(e.frame)
 	}

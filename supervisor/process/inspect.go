@@ -59,6 +59,9 @@ func (s *Slot) inspectState(n *supervisor.Node, c *child, phase int32) {
 	if others := len(*s.children.Load()) - 1; others > 0 {
 		n.Detail += fmt.Sprintf(", %d more on the way in or out", others)
 	}
+	if strange := s.strange.Load(); strange > 0 && n.InDetail {
+		n.Detail += fmt.Sprintf(", %d frames late or unknown", strange)
+	}
 }
 
 // doing is what a process that is ready does, in words.

@@ -174,7 +174,7 @@ func (w *slotWorld) do(e effect) {
 			w.t.Fatalf("told twice: %v", e.able)
 		}
 		w.able = e.able
-	case effReady, effCommit:
+	case effReady, effCommit, effStrange:
 	case effQuit:
 		if len(w.procs) > 0 {
 			w.t.Fatal("quit with living processes")

@@ -92,8 +92,8 @@ func (o *Options) grace() time.Duration {
 func (m *machine) onSettled(w *worker, f *wire.Frame) {
 	c := w.task(f.ID)
 	w.done++
+	m.drop(w, c) // first: who has the answer must not see the task in an inspection
 	m.do(effAnswer{w.key, c, answerOf(f)})
-	m.drop(w, c)
 	if w.limit > 0 && w.done >= w.limit {
 		m.recycle(w, fmt.Sprintf("%d tasks", w.done))
 	}
@@ -143,8 +143,8 @@ func (m *machine) onRefused(w *worker, ev evRefused) {
 		return
 	}
 	w.session.Abandon(ev.id)
-	m.do(effAnswer{w.key, c, task.Discard(ev.err)})
 	m.drop(w, c)
+	m.do(effAnswer{w.key, c, task.Discard(ev.err)})
 }
 
 // onRevoke asks the worker to give a task up. It has some time for that.

@@ -306,7 +306,7 @@ func (g *golden) format(e effect) string {
 			return "quit"
 		}
 		return "quit: " + formatAnswer(e.err)
-	case effRun, effSample, effProgress:
+	case effRun, effSample, effProgress, effStrange:
 		return ""
 	}
 	return fmt.Sprintf("%#v", e)

@@ -13,8 +13,7 @@ var (
 
 // check does whatever it is time for.
 func (m *machine) check() {
-	for i := 0; i < len(m.workers); i++ { // a spawn adds to them
-		w := m.workers[i]
+	for _, w := range m.workers { // those that are spawned meanwhile have time
 		m.checkWorker(w)
 		if w.phase == ready {
 			m.checkReady(w)

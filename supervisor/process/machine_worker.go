@@ -96,7 +96,8 @@ func (m *machine) onFrame(w *worker, f *wire.Frame) {
 		m.onSettled(w, f)
 	case wire.Note:
 		m.onNote(w, f)
-	case wire.Late, wire.Unknown: // the driver counts them
+	case wire.Late, wire.Unknown:
+		m.do(effStrange{})
 	}
 }
 
@@ -267,11 +268,9 @@ func (m *machine) bury(w *worker, exit osproc.Exit) {
 	blameless := w.blameless(why)
 	w.phase = ended
 	m.tellAble() // before the answers: who gets one may have the next task ready
+	m.do(effRun{w.key, nil})
 	for _, c := range w.tasks {
 		m.do(effAnswer{w.key, c, w.loss(c, why, exit)})
-	}
-	if n := len(w.tasks); n > 0 {
-		m.do(effRun{w.key, nil})
 	}
 	lost := &LostError{Why: why, Exit: exit, Err: w.err}
 	m.do(effBuried{w.key, a, a.Why == "", w == m.current && !m.ending && m.next == nil && !blameless})

@@ -44,7 +44,6 @@ type rig struct {
 	slots []*process.Slot
 	able  []atomic.Bool
 	note  chan struct{} // something changed: ask again
-	spawn func() int    // processes started so far
 	stop  func() error  // and wait; may be called twice
 }
 

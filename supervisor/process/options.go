@@ -91,11 +91,14 @@ const (
 	ParseText              // a line is text
 )
 
-// What processes are made of; see package osproc for the fields.
 type (
-	Host         = osproc.Host
-	HostOptions  = osproc.Options
-	Spec         = osproc.Spec
+	// Host starts processes; see package osproc, as for the next ones.
+	Host = osproc.Host
+	// HostOptions configure a Host.
+	HostOptions = osproc.Options
+	// Spec describes a process.
+	Spec = osproc.Spec
+	// CgroupLimits are the limits of the cgroup of a process.
 	CgroupLimits = osproc.CgroupLimits
 )
 

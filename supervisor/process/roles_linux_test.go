@@ -127,6 +127,8 @@ func (w *badWorker) run(f wire.Frame) {
 			fmt.Println("line", i)
 			fmt.Fprintln(os.Stderr, "line", i)
 		}
+	case "future":
+		w.say(wire.Frame{Type: "metrics", Body: []byte("of a later version")})
 	case "bye":
 		w.say(wire.Frame{Type: wire.Bye, Reason: "memory"})
 	case "grow":
