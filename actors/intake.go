@@ -78,12 +78,16 @@ func (b *brokerActor) onIntakeChanged(m *intakeChanged) {
 
 // look subscribes if it should.
 func (b *brokerActor) look(in *intake) {
-	if in.pool.heldBy() == "" {
+	switch in.pool.heldBy() {
+	case "":
 		b.subscribeNow(in)
 		return
+	case heldBare:
+		in.pool.setIntake(intakeConnecting, nil)
+	default:
+		in.pool.setIntake(intakeSuspended, nil)
 	}
 	in.try++ // whatever is under way is not wanted
-	in.pool.setIntake(intakeSuspended, nil)
 }
 
 // retire cancels the consumer of an intake and leaves it open for the settlements

@@ -44,6 +44,7 @@ type pool struct {
 	latest    atomic.Pointer[process.Options] // of the processes to start
 	suspended atomic.Bool                     // by an operator
 	parked    atomic.Bool                     // its workers or its router gave up
+	bare      atomic.Bool                     // no worker has been up since its router started
 	leaving   atomic.Bool                     // it is being removed
 
 	// window belongs to the present router; a new router begins with a new one,
@@ -135,6 +136,10 @@ func (p *pool) tell(e supervisor.Event) {
 // isDraining reports whether no new deliveries are wanted ever again.
 func (p *pool) isDraining() bool { return p.stop.draining.Load() || p.leaving.Load() }
 
+// heldBare is of a pool that begins: what it took could only wait, and another
+// instance may have workers.
+const heldBare = "until a worker is up"
+
 // heldBy says why the pool takes no deliveries for now; "" is not at all.
 func (p *pool) heldBy() string {
 	switch {
@@ -142,6 +147,8 @@ func (p *pool) heldBy() string {
 		return "parked"
 	case p.suspended.Load():
 		return "by an operator"
+	case p.bare.Load():
+		return heldBare
 	}
 	return ""
 }
@@ -215,8 +222,8 @@ func (p *pool) inspectIntake(n *supervisor.Node, paused bool) {
 		n.State = "paused"
 	}
 	n.Detail = "queue " + p.Queue.Name
-	if s.word == intakeSuspended {
-		n.Detail += ", suspended: " + p.heldBy()
+	if by := p.heldBy(); by != "" {
+		n.Detail += ", suspended: " + by
 	}
 }
 

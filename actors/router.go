@@ -95,6 +95,7 @@ func (r *router) onStarted(self *actor.PID) {
 	}
 	r.pool.backlog.Store(0)
 	r.pool.up.Store(0)
+	r.pool.bare.Store(true)
 	r.balance = credit.NewBalancer(0, r.pool.Slots)
 	for _, w := range r.pool.workers.all() {
 		w.assigned.Store(0)

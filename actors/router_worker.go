@@ -49,6 +49,9 @@ func (r *router) open(worker int) {
 		w.up = true
 		r.pool.up.Add(1)
 		r.balance.Up(worker)
+		if r.pool.bare.CompareAndSwap(true, false) {
+			r.pool.send(r.pool.broker, &intakeChanged{pool: r.pool})
+		}
 	}
 }
 

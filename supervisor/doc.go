@@ -13,7 +13,8 @@
 // Guarantees:
 //   - A child is started when the one before it is up: it has handled Started
 //     without failing; a Starter has called Ready; a supervisor is up when all of
-//     its children are. Those of a Dynamic supervisor are started together.
+//     its children are. Those of a Dynamic supervisor are started together, and
+//     it is up before them.
 //   - A child is stopped when the one after it is down, and waited for up to its
 //     Shutdown time. Nothing can kill a goroutine: after that time the child is
 //     abandoned. Its exit says so, it is counted in its node, and the tree goes

@@ -18,7 +18,8 @@ func (m *machine) advance() {
 }
 
 // startFrom begins to start the children from p on, each after the one before
-// it is up. Those of a dynamic supervisor are started together.
+// it is up. Those of a dynamic supervisor are started together, and nothing waits
+// for them: docs/adr/0016.
 func (m *machine) startFrom(p int) {
 	if m.spec.Strategy != Dynamic {
 		m.plan = plan{step: startAll, from: p, cursor: p}
@@ -27,6 +28,7 @@ func (m *machine) startFrom(p int) {
 	for p := range m.kids {
 		m.begin(p)
 	}
+	m.allUp()
 }
 
 // startNext starts the next child and waits for it.
@@ -73,9 +75,6 @@ func (m *machine) startQueued() {
 		if found && m.kids[p].phase == queued {
 			m.spawn(p)
 		}
-	}
-	if !m.ready && !slices.ContainsFunc(m.kids, func(k *kid) bool { return !k.ever }) {
-		m.allUp()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/config"
 	"github.com/magne-actors/magne-actors/internal/health"
+	"github.com/magne-actors/magne-actors/supervisor"
 )
 
 const (
@@ -27,6 +28,11 @@ func untilEmpty(f *config.File, o *actors.Options) {
 		Dial: askerOf(f, o.Dialer), Queues: func() []string { return names }, Fresh: burstFresh, MaxRest: time.Second,
 	})
 	o.Services = append(o.Services, actors.Service{ID: burstID, Kind: "control", Run: p.Run})
+	for i := range o.Pools { // one that is parked would never be done
+		if o.Pools[i].Supervise != nil {
+			o.Pools[i].Supervise.OnExhausted = supervisor.Escalate
+		}
+	}
 	o.Burst = func(ctx context.Context, queue string) (int, error) {
 		answer := p.Ask(ctx)
 		if answer.Err != nil {

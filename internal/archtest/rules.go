@@ -95,7 +95,7 @@ func packages() map[string]Package {
 		"internal/health":   {Imports: []string{"actors", "supervisor"}},
 		"internal/sdnotify": {},
 		"bench": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "task", "task/builtin", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec",
 		}},
 		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
@@ -203,6 +203,7 @@ func goroutines() map[string]string {
 
 		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",
 		"bench/brokers_child.go": "the embedded broker, until standard input ends",
+		"bench/processes.go":     "the raw loop's workers, of which there are as many as processes; end with the last task",
 		"bench/raw.go":           "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
 
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
