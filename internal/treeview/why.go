@@ -47,7 +47,7 @@ func (w *why) node(n *supervisor.Node) {
 	w.wear(n)
 	switch {
 	case n.Kind == "router" && (n.State == "connecting" || n.State == "starting"):
-		w.unwell(w.session())
+		w.unwell(w.session(n))
 	case n.State == "paused":
 		w.workers(n)
 	case n.State == "suspended" && !byOperator(n):
@@ -293,8 +293,13 @@ func (w *why) unwell(n *supervisor.Node) {
 	}
 }
 
-// session is the node of the session with the broker.
-func (w *why) session() *supervisor.Node { return Find(w.root, "broker") }
+// session is the node of the session with the broker: each copy has its own.
+func (w *why) session(n *supervisor.Node) *supervisor.Node {
+	if _, number := control.CutCopy(n.ID); number > 0 {
+		return Find(w.root, control.At("broker", number))
+	}
+	return Find(w.root, "broker")
+}
 
 // router is the router of a worker's pool: the nearest one beside an ancestor.
 func (w *why) router(n *supervisor.Node) *supervisor.Node {
