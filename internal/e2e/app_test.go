@@ -89,6 +89,17 @@ type process struct {
 	stdout, stderr *output
 	exited         chan struct{} // closed when it has ended; code is set then
 	code           int
+	panics         bool // its handlers do, on purpose
+}
+
+// crashed reports a race, or a panic: of an actor, too, unless handlers panic on
+// purpose.
+func (p *process) crashed() bool {
+	said := p.stderr.String()
+	if !p.panics {
+		return strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ")
+	}
+	return strings.Contains(said, "DATA RACE") || strings.HasPrefix(said, "panic: ") || strings.Contains(said, "\npanic: ")
 }
 
 // spawn starts magne-actors in dir, and kills it when the test ends.
@@ -110,7 +121,7 @@ func spawn(t testing.TB, dir string, env []string, stdin io.Reader, args ...stri
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // most have ended already
 		<-p.exited
-		if said := p.stderr.String(); strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ") {
+		if p.crashed() {
 			t.Errorf("magne-actors %v: a race or a panic", args)
 		}
 		if t.Failed() {
@@ -210,6 +221,8 @@ type setup struct {
 	top   string   // further YAML of the top level
 	env   []string // further variables
 	args  []string // further arguments of run
+
+	panics bool // handlers do, on purpose
 }
 
 // app is a running instance.
@@ -287,6 +300,7 @@ func start(t testing.TB, s setup) *app {
 func (a *app) again(t testing.TB, s setup) {
 	t.Helper()
 	a.process = spawn(t, a.dir, s.env, nil, append([]string{"run", "-c", a.config}, s.args...)...)
+	a.panics = s.panics
 }
 
 // tree asks the instance for its tree: nil when it does not answer. It returns
