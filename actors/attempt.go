@@ -90,7 +90,7 @@ func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker
 	c := copyOf(d)
 	c.RoutingKey = p.Queue.Name
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
-	if v.lost > 0 { // which is no attempt
+	if v.free {
 		c.Headers[headerAttempt] = int64(v.attempt)
 	}
 	c.Headers[headerError] = clip(v.err)

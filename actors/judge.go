@@ -31,8 +31,13 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 		return v
 	}
 	v.autopsy = autopsy(lost)
-	if lost.Why == process.WhyTimeout {
+	switch lost.Why {
+	case process.WhyTimeout:
 		return v // a failed attempt like any other
+	case process.WhyNeighbour, process.WhyOperator, process.WhyShutdown:
+		// Not its doing: it is run again as if it had not been run.
+		v.action, v.reason, v.after, v.free = retryIt, "", 0, true
+		return v
 	}
 	return p.judgeLost(v, lostBefore(f.delivery)+1)
 }
@@ -41,7 +46,7 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 // have killed them or have been there by chance: a death is no attempt, but there
 // is a limit to them.
 func (p *pool) judgeLost(v verdict, n int) verdict {
-	v.lost = n
+	v.lost, v.free = n, true
 	most := defaultMaxLost
 	if p.Process != nil {
 		most = cmp.Or(p.Process.MaxLost, most)

@@ -24,10 +24,12 @@ func TestJudgeOfLostWorkers(t *testing.T) {
 		headers map[string]any
 		want    string
 	}{
-		{name: "first death", err: died, want: "retry attempt 1 lost 1 autopsy"},
-		{name: "last death", err: died, headers: map[string]any{headerLost: int64(1)}, want: "dead worker_lost attempt 1 lost 2 autopsy"},
-		{name: "death in the last attempt", err: died, headers: map[string]any{headerAttempt: int64(2)}, want: "retry attempt 2 lost 1 autopsy"},
-		{name: "wrapped", err: fmt.Errorf("x: %w", died), want: "retry attempt 1 lost 1 autopsy"},
+		{name: "first death", err: died, want: "retry attempt 1 lost 1 autopsy free"},
+		{name: "last death", err: died, headers: map[string]any{headerLost: int64(1)}, want: "dead worker_lost attempt 1 lost 2 autopsy free"},
+		{name: "death in the last attempt", err: died, headers: map[string]any{headerAttempt: int64(2)}, want: "retry attempt 2 lost 1 autopsy free"},
+		{name: "wrapped", err: fmt.Errorf("x: %w", died), want: "retry attempt 1 lost 1 autopsy free"},
+		{name: "neighbour", err: &process.LostError{Why: process.WhyNeighbour}, want: "retry attempt 1 lost 0 autopsy free"},
+		{name: "killed by an operator in the last attempt", err: &process.LostError{Why: process.WhyOperator}, headers: map[string]any{headerAttempt: int64(2)}, want: "retry attempt 2 lost 0 autopsy free"},
 		{name: "timeout", err: late, want: "retry attempt 1 lost 0 autopsy"},
 		{name: "last timeout", err: late, headers: map[string]any{headerAttempt: int64(2)}, want: "dead timeout attempt 2 lost 0 autopsy"},
 		{name: "killed at shutdown", err: died, cause: ErrShutdown, want: "requeue attempt 1 lost 0"},
@@ -48,6 +50,9 @@ func words(v verdict) string {
 	if v.autopsy != "" {
 		s += " autopsy"
 	}
+	if v.free {
+		s += " free"
+	}
 	return s
 }
 
@@ -55,7 +60,7 @@ func words(v verdict) string {
 func TestALostWorkerIsNoAttempt(t *testing.T) {
 	p := &pool{Pool: Pool{Queue: broker.Queue{Name: "q"}}}
 	d := &broker.Delivery{Properties: broker.Properties{Headers: map[string]any{headerAttempt: int64(3)}}}
-	c := nextAttempt(d, p, &verdict{attempt: 3, lost: 2, autopsy: "died", err: errors.New("x")}, time.Now())
+	c := nextAttempt(d, p, &verdict{attempt: 3, lost: 2, free: true, autopsy: "died", err: errors.New("x")}, time.Now())
 	if c.Headers[headerAttempt] != int64(3) || c.Headers[headerLost] != int64(2) || c.Headers[headerAutopsy] != "died" {
 		t.Errorf("headers %v", c.Headers)
 	}

@@ -30,6 +30,7 @@ type verdict struct {
 	reason  string        // for deadLetterIt, one of the reasons below
 	err     error         // what went wrong; nil for ackIt
 	stack   []byte        // of a panic
+	free    bool          // the attempt does not count
 	lost    int           // workers that have died under the task, this one included
 	autopsy string        // of the last of them
 }
