@@ -44,7 +44,7 @@ func TestFaultsInATask(t *testing.T) {
 		{task: "says a half", why: process.WhyExit, text: "exit status 1"},
 		{task: "hangs", why: process.WhyTimeout, text: "killed by us", soon: hardTimeout},
 		{task: "hangs with a family", why: process.WhyTimeout, text: "killed by us", soon: hardTimeout},
-		{task: "grow", why: process.WhyMemory, text: "more than 100", soon: func(o *process.Options) { o.Recycle.MaxRSSHard = 100 << 20 }},
+		{task: "grows and grows", why: process.WhyMemory, text: "more than 100", soon: func(o *process.Options) { o.Recycle.MaxRSSHard = 100 << 20 }},
 		{task: "print"},
 		{task: "progress"},
 	} {

@@ -39,7 +39,7 @@ func play(role string) error {
 	case "dies at import":
 		w.say(wire.Frame{Type: wire.Step, Message: "import"})
 		fmt.Fprintln(os.Stderr, "ImportError: smtplib2")
-		os.Exit(1)
+		syscall.Exit(1) // os.Exit has a last word with -cover
 	case "dies after hello":
 		w.say(hello)
 		os.Exit(3)
@@ -132,16 +132,19 @@ func (w *badWorker) run(f wire.Frame) {
 	case "bye":
 		w.say(wire.Frame{Type: wire.Bye, Reason: "memory"})
 	case "grow":
-		ballast = slices.Grow(ballast, 200<<20)[:200<<20]
-		for i := 0; i < len(ballast); i += 4096 {
-			ballast[i] = 1
-		}
-		<-time.After(100 * time.Millisecond)
+		grow()
 	}
 	w.say(ok)
 }
 
 var ballast []byte
+
+func grow() {
+	ballast = slices.Grow(ballast, 200<<20)[:200<<20]
+	for i := 0; i < len(ballast); i += 4096 {
+		ballast[i] = 1
+	}
+}
 
 // faults are what tasks do wrong.
 func faults() map[string]func(w *badWorker, ok wire.Frame) {
@@ -191,6 +194,10 @@ func faults() map[string]func(w *badWorker, ok wire.Frame) {
 		"dies":        func(*badWorker, wire.Frame) { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); hang() },
 		"exits":       func(*badWorker, wire.Frame) { os.Exit(0) },
 		"says a half": func(w *badWorker, _ wire.Frame) { _, _ = w.out.WriteString(`{"t":"o`); os.Exit(1) },
+		"grows and grows": func(*badWorker, wire.Frame) {
+			grow()
+			hang()
+		},
 		"hangs": func(*badWorker, wire.Frame) {
 			signal.Ignore(syscall.SIGTERM)
 			hang()
