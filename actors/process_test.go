@@ -171,3 +171,27 @@ func TestRollingReplacement(t *testing.T) {
 	}
 	r.expect(finish())
 }
+
+// TestARollingReplacementThatDoesNotGetReadyIsUndone: the processes are those of
+// before, and tasks run.
+func TestARollingReplacementThatDoesNotGetReadyIsUndone(t *testing.T) {
+	r, finish := processRig(t, func(p *Pool) { p.Workers = 3 })
+	r.soon("all are up", func() bool { return r.stats().Workers == 3 })
+	// The new program starts once, and then never again.
+	once := filepath.Join(t.TempDir(), "once")
+	next := r.system.all()[0].Pool
+	options := *next.Process
+	options.Spec.Command = append([]string{"sh", "-c", `mkdir "$0" && exec "$@"`, once}, options.Spec.Command...)
+	next.Process = &options
+	if err := r.system.ReplacePool(t.Context(), next); err == nil || !strings.Contains(err.Error(), "did not get ready") {
+		t.Errorf("replaced by what does not start: %v", err)
+	}
+	for i := range 30 {
+		r.task(fmt.Sprint(i), "double", "4")
+	}
+	r.soon("all are acked", func() bool { s := r.stats(); return s.Acked == 30 && s.Workers == 3 })
+	if o := r.system.all()[0].latest.Load(); o.Spec.Command[0] != "python3" {
+		t.Errorf("slots that are new would run %v", o.Spec.Command)
+	}
+	r.expect(finish())
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"syscall"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -118,25 +119,41 @@ func (s *System) Kill(id string) error {
 }
 
 // roll has the slots of a pool replace their processes by those of new options, one
-// after the other. It gives up after how.MaxUnready that did not become ready.
+// after the other. When how.MaxUnready of those did not become ready it gives up and
+// gives the slots that have a new one an old one again.
 func (p *pool) roll(ctx context.Context, o process.Options, how Roll) error {
-	unready, most := 0, cmp.Or(how.MaxUnready, 2)
 	var errs []error
+	var rolled []*process.Slot
 	for i, w := range p.workers.all() {
 		if w.slot == nil {
 			continue
 		}
 		err := w.slot.Replace(ctx, o)
 		if err == nil {
+			rolled = append(rolled, w.slot)
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", p.workerID(i), err))
-		if unready++; unready >= most || ctx.Err() != nil {
-			break
+		if len(errs) >= cmp.Or(how.MaxUnready, 2) || ctx.Err() != nil {
+			return errors.Join(append(errs, p.rollBack(ctx, rolled))...)
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// rollBack also goes on when ctx has ended: half of the slots are of no use.
+func (p *pool) rollBack(ctx context.Context, rolled []*process.Slot) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackLimit)
+	defer cancel()
+	p.log.Warn("the new processes do not become ready, going back to the old ones", "replaced", len(rolled))
+	var errs []error
+	for _, slot := range rolled {
+		errs = append(errs, slot.Replace(ctx, *p.latest.Load()))
+	}
+	return errors.Join(errs...)
+}
+
+const rollBackLimit = time.Minute
 
 // canTurnInto reports whether the pool of mode Process need not be stopped to become
 // o, which has its defaults.
@@ -167,6 +184,9 @@ func (s *System) turnInto(ctx context.Context, p *pool, o Pool) error {
 	if reflect.DeepEqual(*p.latest.Load(), options) {
 		return nil
 	}
-	p.latest.Store(&options) // new slots begin with them
-	return p.roll(ctx, options, o.Roll)
+	if err := p.roll(ctx, options, o.Roll); err != nil {
+		return err // slots that are added later begin as those that have stayed
+	}
+	p.latest.Store(&options)
+	return nil
 }
