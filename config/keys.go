@@ -102,7 +102,7 @@ func keys() []key {
 			},
 			{
 				path: "processes", kind: whole, def: "1", lo: "1", hi: "256",
-				doc: "Copies of the consumer to run, each an OS process with pools and connections of its own. A copy that ends is started again.",
+				doc: "Copies of the consumer to run, each an OS process with pools and connections of its own. A copy that ends is started again. Watermarks and workers count for each copy.",
 			},
 		},
 		supervisionKeys(),

@@ -15,7 +15,7 @@
 //
 // A copy that ends without having been told to is started again by its supervisor,
 // with its backoff and intensity; but not for ever when it ends with a status that
-// says that this would not help. See Exit statuses in copies.go.
+// says that this would not help.
 //
 // When the program dies, by kill -9 as well, the copies die with it: they are
 // processes of an osproc.Host.
@@ -29,7 +29,8 @@
 //
 // An operation on a pool goes to all copies, or to one with the number: mail@2. Its
 // error says which copies it is about, and is nil only if all have done it. A copy
-// that is started again begins with what its configuration says.
+// that is started again is told what operators have asked of its pools, as soon as
+// it answers: until then a pool that is paused may take tasks for a moment.
 //
 // All methods may be called by several goroutines at once.
 package copies

@@ -268,6 +268,11 @@ func TestOperationsGoToCopies(t *testing.T) {
 
 func TestACopyThatDiesIsStartedAgain(t *testing.T) {
 	r := begin(t, 2, "good", nil).up()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := errors.Join(r.Scale(ctx, "p", 7), r.Pause(ctx, "p@1")); err != nil {
+		t.Fatal(err)
+	}
 	before := *r.node("copy/1").PID
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -280,6 +285,23 @@ func TestACopyThatDiesIsStartedAgain(t *testing.T) {
 	if *n.Restarts != 1 || n.Generation != 2 || len(n.Exits) != 1 || n.Exits[0].PID != before || !strings.Contains(n.LastError, "SIGKILL") {
 		t.Errorf("what is known of it: %+v", n)
 	}
+	if n := r.node("router:p@1"); *n.High != 7 || n.State != "suspended" {
+		t.Errorf("what operators have asked for is forgotten: %+v", n)
+	}
+	if n := r.node("router:p@2"); n.State != "consuming" {
+		t.Errorf("the other copy is %s", n.State)
+	}
+	// What a reload has set, it has; a pool stays paused.
+	if _, err := r.Reload(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Restart(ctx, "copy/1"); err != nil {
+		t.Fatal(err)
+	}
+	r.until("copy/1 is up again, and only paused", func() bool {
+		n := r.node("router:p@1")
+		return n != nil && *n.High == 1 && n.State == "suspended"
+	})
 }
 
 func TestACopyThatHangsIsShownAsStale(t *testing.T) {
@@ -288,6 +310,7 @@ func TestACopyThatHangsIsShownAsStale(t *testing.T) {
 	if err := r.Signal("copy/2", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	r.until("it does not answer", func() bool { return r.node("copy/2").State == copies.Stale })
 	began := time.Now()
 	root := r.Tree()
 	if took := time.Since(began); took > 2*time.Second {

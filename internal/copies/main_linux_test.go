@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -75,11 +76,14 @@ func play(role string) int {
 
 // sourceOf is what a copy shows: a pool whose size is what it was scaled to.
 func sourceOf(number int, events *control.Events) control.Source {
-	size := int64(1)
+	var size atomic.Int64
+	size.Store(1)
+	state := atomic.Pointer[string]{}
+	state.Store(new("consuming"))
 	tree := func() *supervisor.Node {
 		return &supervisor.Node{ID: "root", Kind: "root", State: "up", PID: new(os.Getpid()), Children: []*supervisor.Node{
 			{ID: "broker", Kind: "broker", State: "connected"},
-			{ID: "router:p", Kind: "router", State: "consuming", InFlight: new(int64(number)), High: new(size)},
+			{ID: "router:p", Kind: "router", State: *state.Load(), InFlight: new(int64(number)), High: new(size.Load())},
 			{ID: "p/1", Kind: "worker", State: "up"},
 		}}
 	}
@@ -101,10 +105,13 @@ func sourceOf(number int, events *control.Events) control.Source {
 			if err := onPool(pool); err != nil {
 				return err
 			}
-			size = int64(n)
+			size.Store(int64(n))
 			return nil
 		},
-		Pause:   func(_ context.Context, pool string) error { return onPool(pool) },
+		Pause: func(_ context.Context, pool string) error {
+			state.Store(new("suspended"))
+			return onPool(pool)
+		},
 		Restart: func(_ context.Context, id string) error { return onPool(id) },
 		Cancel: func(_ context.Context, id string) (int, error) {
 			if id == "p#1" || id == "odd@2" && number == 1 {

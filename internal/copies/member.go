@@ -36,6 +36,7 @@ type member struct {
 	exits   atomic.Pointer[[]osproc.Exit] // the last ones, oldest first
 	spawned atomic.Int64                  // processes
 	bad     atomic.Pointer[error]         // why its last stop was none
+	wishes  wishes
 
 	gaveUp int // how often in a row; of run
 }
@@ -239,10 +240,15 @@ func (m *member) follow(life context.Context) *sync.WaitGroup {
 	return all
 }
 
-// awaitUp looks at the tree of the process until it is up.
+// awaitUp looks at the tree of the process until it is up, and as operators want it.
 func (m *member) awaitUp(life context.Context) {
+	wished := false
 	for wait := lookEvery; life.Err() == nil; wait = min(2*wait, time.Second) {
-		if tree, err := m.look(life); err == nil && Started(tree) {
+		tree, err := m.look(life)
+		if err == nil && !wished {
+			wished = m.wished(life) == nil
+		}
+		if err == nil && wished && Started(tree) {
 			m.up.Store(true)
 			m.ever.Store(true)
 			return

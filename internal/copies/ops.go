@@ -19,22 +19,26 @@ import (
 
 // Scale gives a pool so many workers in each copy.
 func (g *Group) Scale(ctx context.Context, pool string, workers int) error {
-	return g.on(pool, func(m *member, pool string) error { return m.client.Scale(ctx, pool, workers) })
+	return g.on(pool, func(m *member, pool string) error { return m.client.Scale(ctx, pool, workers) },
+		func(w *wish) { w.workers = workers })
 }
 
 // Pause has a pool take no more tasks until Resume.
 func (g *Group) Pause(ctx context.Context, pool string) error {
-	return g.on(pool, func(m *member, pool string) error { return m.client.Pause(ctx, pool) })
+	return g.on(pool, func(m *member, pool string) error { return m.client.Pause(ctx, pool) },
+		func(w *wish) { w.paused = true })
 }
 
 // Resume ends a Pause.
 func (g *Group) Resume(ctx context.Context, pool string) error {
-	return g.on(pool, func(m *member, pool string) error { return m.client.Resume(ctx, pool) })
+	return g.on(pool, func(m *member, pool string) error { return m.client.Resume(ctx, pool) },
+		func(w *wish) { w.paused = false })
 }
 
 // Limit sets the watermarks of a pool in each copy.
 func (g *Group) Limit(ctx context.Context, pool string, high, low int) error {
-	return g.on(pool, func(m *member, pool string) error { return m.client.Limit(ctx, pool, high, low) })
+	return g.on(pool, func(m *member, pool string) error { return m.client.Limit(ctx, pool, high, low) },
+		func(w *wish) { w.high, w.low = high, low })
 }
 
 // Cancel cancels the running tasks with that id, and returns how many.
@@ -109,7 +113,8 @@ func (g *Group) process(id string, toCopy func(*osproc.Proc) error, toSlot func(
 }
 
 // on has the copies do something about a pool: that which its name ends with, or all.
-func (g *Group) on(pool string, do func(m *member, pool string) error) error {
+// Those that have done it do it again when they are started again.
+func (g *Group) on(pool string, do func(m *member, pool string) error, change func(*wish)) error {
 	base, number := control.CutCopy(pool)
 	members := g.members
 	if number > 0 {
@@ -119,7 +124,13 @@ func (g *Group) on(pool string, do func(m *member, pool string) error) error {
 		}
 		members = []*member{m}
 	}
-	return unite(each(members, func(m *member) (struct{}, error) { return struct{}{}, do(m, base) }))
+	return unite(each(members, func(m *member) (struct{}, error) {
+		err := do(m, base)
+		if err == nil {
+			m.wishes.note(base, change)
+		}
+		return struct{}{}, err
+	}))
 }
 
 // unite is one error of those that the copies have answered. What all of them say

@@ -19,7 +19,11 @@ func (g *Group) Reload(ctx context.Context) ([]control.Change, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("another reload is not done: %w", context.Cause(ctx))
 	}
-	return gather(each(g.members, func(m *member) ([]control.Change, error) { return m.client.Reload(ctx) }))
+	return gather(each(g.members, func(m *member) ([]control.Change, error) {
+		list, err := m.client.Reload(ctx)
+		m.wishes.reloaded(list)
+		return list, err
+	}))
 }
 
 // Diff returns what a reload of that text would change in the copies.
