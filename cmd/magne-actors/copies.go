@@ -55,7 +55,7 @@ func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket s
 		Grace: in.config.Shutdown + copyGrace,
 		Root:  *in.instanceRoot(), Copies: *in.instanceRoot(), Logger: in.log,
 	}}
-	if s.options.Command, err = copyCommand(in.file, burst, in.log); err != nil {
+	if s.options.Command, err = copyCommand(ctx, in.file, burst, in.log); err != nil {
 		return err
 	}
 	closeBroker, err := s.broker(ctx)
@@ -89,12 +89,12 @@ func separable(in *instance) error {
 func (in *instance) instanceRoot() *supervisor.Spec { return in.options.Root }
 
 // copyCommand is this program again.
-func copyCommand(file string, burst bool, log *slog.Logger) ([]string, error) {
+func copyCommand(ctx context.Context, file string, burst bool, log *slog.Logger) ([]string, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to start copies of it: %w", err)
 	}
-	command := []string{program, "run", "-c", file, "-o", "json", "--log-level", leastLevel(log)}
+	command := []string{program, "run", "-c", file, "-o", "json", "--log-level", leastLevel(ctx, log)}
 	if burst {
 		command = append(command, "--burst")
 	}
@@ -102,9 +102,9 @@ func copyCommand(file string, burst bool, log *slog.Logger) ([]string, error) {
 }
 
 // leastLevel is the --log-level of a logger.
-func leastLevel(log *slog.Logger) string {
+func leastLevel(ctx context.Context, log *slog.Logger) string {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
-		if log.Enabled(context.Background(), level) {
+		if log.Enabled(ctx, level) {
 			return level.String()
 		}
 	}
@@ -142,11 +142,12 @@ func (s *several) serve(ctx context.Context, socket string, tcp control.TCP) (er
 		s.source.Events.Add(e)
 		s.collector.Observe(e)
 	}
-	figures := metrics.MergedHandler(s.collector, func(ctx context.Context) map[int][]byte { return s.group.Metrics(ctx) }, s.log)
+	pages := func(ctx context.Context) map[int][]byte { return s.group.Metrics(ctx) }
+	figures := metrics.MergedHandler(s.collector, pages, s.log) //nolint:contextcheck // a scrape has a context of its own
 	s.source.Metrics = figures
 	s.notify = sdnotify.New(sdnotify.Options{
 		Up: func() bool { return s.group.Up() }, Alive: s.alive, Logger: s.log,
-		Status: func() string { return copies.Summary(s.group.Tree()) },
+		Status: func() string { return copies.Summary(s.group.Tree()) }, //nolint:contextcheck // Tree bounds itself
 	})
 	after(controlID, func(ctx context.Context) error { return control.Serve(ctx, socket, s.source, s.log) })
 	if tcp.Address != "" {

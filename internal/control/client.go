@@ -116,44 +116,51 @@ type request struct {
 }
 
 func (c Client) ask(ctx context.Context, limit time.Duration, q request, into any) error {
-	resp, body, err := c.exchange(ctx, limit, q)
+	r, err := c.exchange(ctx, limit, q)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return c.refused(resp, body)
+	if r.code != http.StatusOK {
+		return c.refused(r)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := json.Unmarshal(r.body, into); err != nil {
 		return fmt.Errorf("control: %s: decode answer: %w", c, err)
 	}
 	return nil
 }
 
-// exchange returns the answer, whatever its status.
-func (c Client) exchange(ctx context.Context, limit time.Duration, q request) (*http.Response, []byte, error) {
+// reply is an answer, whatever its status.
+type reply struct {
+	code   int
+	status string
+	body   []byte
+}
+
+func (c Client) exchange(ctx context.Context, limit time.Duration, q request) (r reply, err error) {
 	base, err := c.base()
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, bytes.NewReader(q.body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("control: make request: %w", err)
+		return r, fmt.Errorf("control: make request: %w", err)
 	}
 	if c.Address != "" && c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
-		return nil, nil, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
+		return r, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	r = reply{code: resp.StatusCode, status: resp.Status}
+	r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, nil, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
+		return r, fmt.Errorf("control: %s: %w: %w", c, ErrUnreachable, err)
 	}
-	return resp, body, nil
+	return r, nil
 }
 
 // String says where the client asks, without the token.
@@ -185,15 +192,15 @@ func (c Client) transport() *http.Transport {
 }
 
 // refused is the error that an answer other than 200 stands for.
-func (c Client) refused(resp *http.Response, body []byte) error {
+func (c Client) refused(r reply) error {
 	var p problem
-	if resp.StatusCode == http.StatusTemporaryRedirect { // of an id with . or // in it
+	if r.code == http.StatusTemporaryRedirect { // of an id with . or // in it
 		return fmt.Errorf("control: %s: %w", c, ErrNotFound)
 	}
-	if json.Unmarshal(body, &p) != nil || p.Error == "" {
-		return fmt.Errorf("control: %s: unexpected answer %s", c, resp.Status)
+	if json.Unmarshal(r.body, &p) != nil || p.Error == "" {
+		return fmt.Errorf("control: %s: unexpected answer %s", c, r.status)
 	}
-	switch resp.StatusCode {
+	switch r.code {
 	case http.StatusNotFound:
 		return fmt.Errorf("control: %s: %w", c, notThere(p))
 	case http.StatusConflict, http.StatusBadRequest:

@@ -10,23 +10,23 @@ import (
 // Metrics returns the figures of the instance in the text format of Prometheus;
 // blocking and errors are those of Tree, and ErrNotOffered.
 func (c Client) Metrics(ctx context.Context) ([]byte, error) {
-	resp, body, err := c.exchange(ctx, clientTimeout, request{method: http.MethodGet, path: "/metrics"})
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = c.refused(resp, body)
+	r, err := c.exchange(ctx, clientTimeout, request{method: http.MethodGet, path: "/metrics"})
+	if err == nil && r.code != http.StatusOK {
+		err = c.refused(r)
 	}
-	return body, err
+	return r.body, err
 }
 
 // Report decodes how each part of the instance does into detail, whether it is
 // ready or not; blocking and errors are those of Tree.
 func (c Client) Report(ctx context.Context, detail any) error {
-	resp, body, err := c.exchange(ctx, clientTimeout, request{method: http.MethodGet, path: "/readyz"})
+	r, err := c.exchange(ctx, clientTimeout, request{method: http.MethodGet, path: "/readyz"})
 	if err != nil {
 		return err
 	}
 	var answer struct{ Detail json.RawMessage }
-	if json.Unmarshal(body, &answer) != nil || answer.Detail == nil {
-		return c.refused(resp, body)
+	if json.Unmarshal(r.body, &answer) != nil || answer.Detail == nil {
+		return c.refused(r)
 	}
 	if err := json.Unmarshal(answer.Detail, detail); err != nil {
 		return fmt.Errorf("control: %s: decode answer: %w", c, err)

@@ -96,7 +96,7 @@ func TestWaitersAreBounded(t *testing.T) {
 		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("one too many: got %d %v", w.Code, w.Header())
 		}
-		if err := (Client{}).refused(w.Result(), w.Body.Bytes()); !errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreachable) {
+		if err := (Client{}).refused(reply{code: w.Code, body: w.Body.Bytes()}); !errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreachable) {
 			t.Errorf("its error: got %v, want ErrBusy", err)
 		}
 		if w := <-fetch(t.Context(), h, "/v1/events"); w.Code != http.StatusOK {

@@ -85,8 +85,12 @@ func TestGivingUpIsCounted(t *testing.T) {
 		exit osproc.Exit
 		want int
 	}{
-		{exit(70, time.Second), 1}, {exit(70, time.Second), 2}, {exit(1, time.Second), 0},
-		{exit(70, time.Second), 1}, {exit(70, time.Hour), 1}, {exit(70, time.Minute), 2},
+		{exit(70, time.Second), 1},
+		{exit(70, time.Second), 2},
+		{exit(1, time.Second), 0},
+		{exit(70, time.Second), 1},
+		{exit(70, time.Hour), 1},
+		{exit(70, time.Minute), 2},
 	} {
 		if n = copies.CountGaveUp(n, step.exit, 10*time.Minute); n != step.want {
 			t.Errorf("step %d: got %d, want %d", i, n, step.want)
