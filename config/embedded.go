@@ -31,6 +31,10 @@ func (f *File) checkEmbedded() {
 	if why := unusableDir(e.Dir); r.usable(at+".dir") && why != "" {
 		r.complain(at+".dir", "%s: choose another, or change its owner or mode", why)
 	}
+	if !r.alone && f.Processes > 1 && len(e.Users) > 0 && r.usable("processes", at+".users") {
+		r.complain("processes", "the copies reach the embedded broker as guest, which broker.embedded.users shuts out: "+
+			"leave the users out, or run `magne-actors broker -c FILE` beside it and write broker.url with one of them")
+	}
 }
 
 // checkListen: whoever can be reached from other machines must not let everybody

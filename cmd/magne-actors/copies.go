@@ -37,8 +37,8 @@ type several struct {
 
 // runSeveral runs as many copies as the configuration says until they have stopped.
 func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket string, tcp control.TCP) error {
-	if err := separable(in); err != nil {
-		return err
+	if in.file == "-" {
+		return usageError(fmt.Errorf("processes: %d, and the configuration comes from stdin", in.config.Processes), "each copy reads it: -c names a file")
 	}
 	host, err := process.NewHost(process.HostOptions{Logger: in.log, ReapStrays: true})
 	if err != nil {
@@ -70,19 +70,6 @@ func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket s
 		err = fmt.Errorf("close the embedded broker: %w", closing)
 	}
 	return s.stopped(err)
-}
-
-// separable refuses what copies cannot share.
-func separable(in *instance) error {
-	f := in.config
-	switch {
-	case in.file == "-":
-		return usageError(fmt.Errorf("processes: %d, and the configuration comes from stdin", f.Processes), "each copy reads it: -c names a file")
-	case f.Broker.IsEmbedded() && len(f.Broker.Embedded.Users) > 0:
-		return usageError(fmt.Errorf("processes: %d with the embedded broker and broker.embedded.users: the copies have no password for it", f.Processes),
-			"run it alone, `magne-actors broker -c %s`, and write broker.url with one of its users; or leave the users out", in.file)
-	}
-	return nil
 }
 
 // instanceRoot is supervision.root, which the copies are restarted by, too.

@@ -333,16 +333,31 @@ func TestCopiesThatCannotStart(t *testing.T) {
 		t.Error("the password is on stderr")
 	}
 	hash := strings.TrimSpace(magne(t, strings.NewReader("a-secret-password\n"), "broker", "hash-password").want(t, 0).stdout)
-	a = launch(t, setup{top: "processes: 2", pools: pools, env: []string{}})
-	a.kill()
+	a = setup{top: "processes: 2", pools: pools}.write(t)
+	a.process = &process{t: t}
 	a.rewrite("embedded: {", "embedded: {users: {alice: '"+hash+"'}, ")
 	got := magneIn(t, a.dir, nil, nil, "run", "-c", a.config).want(t, 2)
-	contains(t, got.stderr, "no password for it", "magne-actors broker -c")
-	config, err := os.ReadFile(a.config)
-	if err != nil {
-		t.Fatal(err)
+	contains(t, got.stderr, "processes: the copies reach the embedded broker as guest", "broker.url")
+	magneIn(t, a.dir, nil, nil, "check", "-c", a.config).want(t, 2)
+	stdin := "version: 1\nprocesses: 2\npools: {p: {tasks: {hello: {builtin: echo}}}}"
+	contains(t, magneIn(t, a.dir, nil, strings.NewReader(stdin), "run", "-c", "-").want(t, 2).stderr, "comes from stdin")
+}
+
+// TestCopiesBurst: the instance ends when all copies have found nothing more to do.
+func TestCopiesBurst(t *testing.T) {
+	r, queue := begin(t)
+	s := setup{url: r.url, top: "processes: 3", pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue)}
+	a := start(t, s)
+	a.stop()
+	for range 30 {
+		r.task(queue, "hello", 1)
 	}
-	contains(t, magneIn(t, a.dir, nil, strings.NewReader(string(config)), "run", "-c", "-").want(t, 2).stderr, "comes from stdin")
+	s.args = []string{"--burst"}
+	a.again(t, s)
+	if code := a.wait(); code != 0 {
+		t.Errorf("exit code: got %d, want 0", code)
+	}
+	r.holds(queue, 0)
 }
 
 // TestProcessTable is magne's, a tenth as long: 100 tasks of its mix of durations in
