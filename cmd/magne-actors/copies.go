@@ -49,9 +49,9 @@ func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket s
 	if err != nil {
 		return failed(exitError, fmt.Errorf("directory for the sockets of the copies: %w", err), "TMPDIR names a directory that may be written to")
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // sockets
+	defer func() { _ = dir.Close() }() // the next start removes it otherwise
 	s := &several{instance: in, options: copies.Options{
-		N: in.config.Processes, Environ: os.Environ(), Dir: dir, Host: host, Burst: burst,
+		N: in.config.Processes, Environ: os.Environ(), Dir: dir.Path, Host: host, Burst: burst,
 		Grace: in.config.Shutdown + copyGrace,
 		Root:  *in.instanceRoot(), Copies: *in.instanceRoot(), Logger: in.log,
 	}}

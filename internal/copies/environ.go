@@ -2,7 +2,6 @@ package copies
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -40,33 +39,4 @@ func Environ(base []string, number int, socket string) []string {
 		}
 	}
 	return append(env, own...)
-}
-
-// maxSocket is the longest path of a unix socket in bytes.
-const maxSocket = 107
-
-// MakeDir makes a directory for the sockets of the copies, which only this user may
-// enter: in the first of the directories where a path is not too long for a socket.
-func MakeDir(in ...string) (dir string, err error) {
-	for _, base := range in {
-		if !filepath.IsAbs(base) {
-			continue
-		}
-		if dir, err = os.MkdirTemp(base, "magne-"); err != nil {
-			continue
-		}
-		if len(socketPath(dir, 1000)) <= maxSocket {
-			return dir, nil
-		}
-		err = &os.PathError{Op: "mkdir", Path: dir, Err: os.ErrInvalid}
-		_ = os.Remove(dir) // empty
-	}
-	if err == nil {
-		err = os.ErrNotExist
-	}
-	return "", err
-}
-
-func socketPath(dir string, number int) string {
-	return filepath.Join(dir, strconv.Itoa(number)+".sock")
 }

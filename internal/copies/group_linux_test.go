@@ -65,14 +65,18 @@ func begin(t *testing.T, n int, role string, change func(*copies.Options)) *runn
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := dir.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := copies.Options{
-		N: n, Command: []string{program}, Dir: dir, Host: host, Events: new(control.Events), Logger: logger,
-		Environ: append(os.Environ(), roleVariable+"="+role, "COPIES_TEST_DIR="+dir),
+		N: n, Command: []string{program}, Dir: dir.Path, Host: host, Events: new(control.Events), Logger: logger,
+		Environ: append(os.Environ(), roleVariable+"="+role, "COPIES_TEST_DIR="+dir.Path),
 		Root:    supervisor.Spec{Strategy: supervisor.RestForOne, Intensity: 1, Period: time.Minute},
 		Copies:  supervisor.Spec{Intensity: 3, Period: time.Minute, Backoff: supervisor.Backoff{Initial: 10 * time.Millisecond}},
 	}
@@ -84,7 +88,7 @@ func begin(t *testing.T, n int, role string, change func(*copies.Options)) *runn
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Group: g, t: t, log: log, events: o.Events, stop: stop, ended: make(chan error, 1), dir: dir}
+	r := &running{Group: g, t: t, log: log, events: o.Events, stop: stop, ended: make(chan error, 1), dir: dir.Path}
 	go func() { r.ended <- g.Run(ctx) }()
 	t.Cleanup(func() {
 		g.Abort(syscall.SIGINT)

@@ -36,20 +36,38 @@ func TestMakeDir(t *testing.T) {
 	if err := os.Mkdir(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := copies.MakeDir("", "relative", "/does/not/exist", long, short)
-	if err != nil || filepath.Dir(dir) != short {
-		t.Fatalf("got %q, %v", dir, err)
+	d, err := copies.MakeDir("", "relative", "/does/not/exist", long, short)
+	if err != nil || filepath.Dir(d.Path) != short {
+		t.Fatalf("got %+v, %v", d, err)
 	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(d.Path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if list, _ := os.ReadDir(long); len(list) > 0 {
 		t.Errorf("what was too long is left: %v", list)
 	}
 	for _, in := range [][]string{{""}, {long}, {"/does/not/exist"}} {
-		if dir, err := copies.MakeDir(in...); err == nil {
-			t.Errorf("%q: got %q and no error", in, dir)
+		if d, err := copies.MakeDir(in...); err == nil {
+			t.Errorf("%q: got %q and no error", in, d.Path)
 		}
+	}
+	// One whose program was killed has a lock that nobody holds.
+	old := filepath.Join(short, "magne-copies-1")
+	if err := errors.Join(os.Mkdir(old, 0o700), os.WriteFile(filepath.Join(old, "lock"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := copies.MakeDir(short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := os.ReadDir(short); len(list) != 2 {
+		t.Errorf("got %v, want the two that are used", list)
+	}
+	if err := errors.Join(d.Close(), other.Close()); err != nil {
+		t.Error(err)
+	}
+	if list, _ := os.ReadDir(short); len(list) != 0 {
+		t.Errorf("left: %v", list)
 	}
 }
 
