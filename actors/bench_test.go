@@ -86,6 +86,8 @@ func (f *firehose) Consume(_ context.Context, s broker.Source) (broker.Consumer,
 	return f, nil
 }
 
+func (f *firehose) Declare(context.Context, broker.Queue) error { return nil }
+
 func (f *firehose) Settle(uint64, broker.Verdict) error {
 	f.settled(1)
 	select {

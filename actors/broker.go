@@ -72,6 +72,8 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onSubscribe(m)
 	case *subscribed:
 		b.onSubscribed(m)
+	case *declared:
+		b.onDeclared(m)
 	case *consumerEnded:
 		b.onConsumerEnded(m)
 	case *intakeChanged:

@@ -91,7 +91,7 @@ func (s *System) awaitDrained(ended <-chan error, abort <-chan struct{}, within 
 	report := time.NewTicker(drainReport)
 	defer report.Stop()
 	for _, p := range s.all() {
-		for drained := false; !drained; {
+		for drained := p.gaveUp.Load() != nil; !drained; { // then it has no router
 			select {
 			case <-p.drained:
 				drained = true

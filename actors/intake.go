@@ -20,6 +20,7 @@ type intake struct {
 	finish   chan struct{} // closed to tell the pump that we drain
 	source   *source       // of consumer
 	credit   int           // of consumer
+	declared int           // epoch of the session on which the queue was last declared
 }
 
 // retiree is a consumer that was cancelled and is closed when its last delivery is
@@ -76,18 +77,23 @@ func (b *brokerActor) onIntakeChanged(m *intakeChanged) {
 	b.look(in)
 }
 
-// look subscribes if it should.
+// look subscribes if it should, and else sees to it that there is a queue.
 func (b *brokerActor) look(in *intake) {
+	if in.pool.heldBy() != "" {
+		in.try++ // whatever is under way is not wanted
+		b.showHeld(in)
+	}
+	b.subscribeNow(in)
+}
+
+func (b *brokerActor) showHeld(in *intake) {
 	switch in.pool.heldBy() {
 	case "":
-		b.subscribeNow(in)
-		return
 	case heldBare:
 		in.pool.setIntake(intakeConnecting, nil)
 	default:
 		in.pool.setIntake(intakeSuspended, nil)
 	}
-	in.try++ // whatever is under way is not wanted
 }
 
 // retire cancels the consumer of an intake and leaves it open for the settlements
@@ -173,10 +179,10 @@ func (r *retiree) finish() {
 	}
 }
 
-// subscribeNow starts a subscription unless there is one already, or nobody to
-// deliver to, or nothing to subscribe on.
+// subscribeNow starts a subscription, or a declaration if the pool is held, unless
+// there is one already, or nobody to deliver to, or nothing to subscribe on.
 func (b *brokerActor) subscribeNow(in *intake) {
-	if b.session == nil || !in.up || in.consumer != nil || in.pool.isDraining() || in.pool.heldBy() != "" {
+	if b.session == nil || !in.up || in.consumer != nil || in.pool.isDraining() {
 		return
 	}
 	for _, r := range b.retired {
@@ -193,6 +199,10 @@ func (b *brokerActor) onSubscribe(m *subscribe) {
 	if in == nil || m.try != in.try || b.session == nil || m.pool.isDraining() {
 		return
 	}
+	if m.pool.heldBy() != "" {
+		b.declare(in)
+		return
+	}
 	win := m.pool.window.Load()
 	credit := m.pool.limits.Load().high
 	source := broker.Source{Queue: m.pool.Queue, Credit: credit, Settled: win.mark.Done}
@@ -203,6 +213,33 @@ func (b *brokerActor) onSubscribe(m *subscribe) {
 		c, err := session.Consume(ctx, source)
 		b.tell(&subscribed{m.pool, m.try, win, credit, c, err})
 	})
+}
+
+// declare makes the queue of a pool that is held: who publishes does not know that
+// no worker has been up yet, and its messages are to wait.
+func (b *brokerActor) declare(in *intake) {
+	if in.declared == b.epoch {
+		return
+	}
+	session, pool, epoch, try := b.session, in.pool, b.epoch, in.try
+	b.own(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
+		defer cancel()
+		b.tell(&declared{pool, epoch, try, session.Declare(ctx, pool.Queue)})
+	})
+}
+
+func (b *brokerActor) onDeclared(m *declared) {
+	in := b.intakes[m.pool]
+	switch {
+	case in == nil || m.try != in.try || m.pool.isDraining() || b.ctx.Err() != nil:
+	case m.err != nil:
+		b.resubscribe(in, intakeDown, fmt.Errorf("declare queue %q: %w", m.pool.Queue.Name, m.err))
+	default:
+		in.declared = m.epoch
+		in.tries.Up(time.Now())
+		b.showHeld(in)
+	}
 }
 
 func (b *brokerActor) onSubscribed(m *subscribed) {
@@ -217,7 +254,7 @@ func (b *brokerActor) onSubscribed(m *subscribed) {
 		b.resubscribe(in, intakeDown, fmt.Errorf("consume from queue %q: %w", m.pool.Queue.Name, m.err))
 		return
 	}
-	in.consumer, in.finish, in.credit = m.consumer, make(chan struct{}), m.credit
+	in.consumer, in.finish, in.credit, in.declared = m.consumer, make(chan struct{}), m.credit, b.epoch
 	in.source = &source{consumer: m.consumer, window: m.window}
 	in.tries.Up(time.Now())
 	in.pool.setIntake(intakeConsuming, nil)

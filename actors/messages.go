@@ -109,6 +109,11 @@ type (
 		consumer broker.Consumer
 		err      error
 	}
+	declared struct {
+		pool       *pool
+		epoch, try int
+		err        error
+	}
 	consumerEnded struct {
 		pool     *pool
 		consumer broker.Consumer

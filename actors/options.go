@@ -36,8 +36,10 @@ type Options struct {
 	Reconnect supervisor.Backoff
 
 	// Burst, if not nil, has Run end with nil when all queues are empty and nothing
-	// is in flight. It tells how many messages of a queue are ready; it may block
-	// until its context ends.
+	// is in flight; or when the other pools are done and one has given up, with a
+	// *supervisor.ExhaustedError that says why. A pool that is parked is waited for.
+	// It tells how many messages of a queue are ready; it may block until its
+	// context ends.
 	Burst func(ctx context.Context, queue string) (ready int, err error)
 
 	// Host starts the processes of the modes Process and Oneshot; by default the

@@ -46,6 +46,7 @@ type pool struct {
 	parked    atomic.Bool                     // its workers or its router gave up
 	bare      atomic.Bool                     // no worker has been up since its router started
 	leaving   atomic.Bool                     // it is being removed
+	gaveUp    atomic.Pointer[error]           // why its part of the tree is down, until that is up again
 
 	// window belongs to the present router; a new router begins with a new one,
 	// since the deliveries of the old one go back to the queue.

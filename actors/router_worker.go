@@ -130,7 +130,9 @@ func (r *router) checkRetired(s *source) {
 // onBurstOver ends the router, and with it the pool, unless something has arrived.
 func (r *router) onBurstOver(ctx actor.Context) {
 	if r.ledger.len() == 0 && !r.draining {
-		close(r.pool.drained)
+		if !isDone(r.pool.drained) { // else a router before us has, and was restarted
+			close(r.pool.drained)
+		}
 		supervisor.Quit(ctx, nil)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -121,6 +122,7 @@ func (s *System) Run(ctx context.Context) error {
 		return err
 	case err = <-s.failed:
 	case <-s.emptied:
+		err = s.burstResult()
 	case <-ctx.Done():
 	case <-s.abort:
 	}
@@ -223,12 +225,29 @@ func (s *System) poolsChild(pools []supervisor.Child) supervisor.Child {
 	if s.opts.Burst != nil {
 		c.Restart, spec.AutoShutdown = supervisor.Transient, supervisor.AllSignificant
 		c.Down = func(e supervisor.Exit) {
-			if e.Reason != supervisor.Abnormal && !s.stop.draining.Load() {
+			if e.Reason != supervisor.Abnormal && s.burstIsOver() && !isDone(s.emptied) {
 				close(s.emptied)
 			}
 		}
 	}
 	return c
+}
+
+// burstIsOver reports whether each pool has found its queue empty, or has given up:
+// the pools may also have ended because they are restarted.
+func (s *System) burstIsOver() bool {
+	return !slices.ContainsFunc(s.all(), func(p *pool) bool { return !isDone(p.drained) && p.gaveUp.Load() == nil })
+}
+
+// burstResult is why not all queues are empty at the end of a burst.
+func (s *System) burstResult() error {
+	var errs []error
+	for _, p := range s.all() {
+		if err := p.gaveUp.Load(); err != nil {
+			errs = append(errs, *err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // flights is how many deliveries all pools may have.
@@ -257,7 +276,7 @@ func (p *pool) child() supervisor.Child {
 		Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute,
 		Backoff: workers.Backoff, OnExhausted: workers.OnExhausted,
 	}
-	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Down: p.onDown}
+	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Up: p.onPairUp, Down: p.onPairDown}
 	router := p.routerChild()
 	if p.burst != nil {
 		pair.AutoShutdown = supervisor.AnySignificant
@@ -314,6 +333,16 @@ func (p *pool) onDown(e supervisor.Exit) {
 		p.parked.Store(true)
 		p.send(p.broker, &intakeChanged{pool: p})
 	}
+}
+
+func (p *pool) onPairUp(*actor.PID, int) { p.gaveUp.Store(nil) }
+
+func (p *pool) onPairDown(e supervisor.Exit) {
+	if exhausted, ok := errors.AsType[*supervisor.ExhaustedError](e.Err); ok {
+		var err error = exhausted
+		p.gaveUp.Store(&err)
+	}
+	p.onDown(e)
 }
 
 func (p *pool) onUp(*actor.PID, int) {
