@@ -65,6 +65,7 @@ func newRoot(e *env) *cobra.Command {
 		newInitCmd(e),
 		newPublishCmd(e),
 		newQueueCmd(e),
+		newDlqCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),

@@ -70,6 +70,7 @@ func packages() map[string]Package {
 		"internal/credit":  {StdOnly: true},
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
+		"internal/dlq":     {Imports: []string{"broker"}, StdOnly: true},
 
 		// What is around the runtime.
 		"config": {Imports: []string{
@@ -88,7 +89,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},

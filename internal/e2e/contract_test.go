@@ -36,7 +36,7 @@ func clauses() []clause {
 		{text: "`events` ", tests: by(TestContractCommands, TestLookWhileBlocked)},
 		{text: "(with `--socket PATH`, default as in run)", tests: by(TestContractCommands, TestContractSocket)},
 		{text: "`queue list`", tests: by(TestContractCommands, TestQueueList)},
-		{text: "`dlq list`", issue: 6},
+		{text: "`dlq list`", tests: by(TestContractCommands, TestDlqList)},
 		{text: "`broker --listen ADDR --dir DIR`", tests: by(TestContractCommands, TestBrokerAlone)},
 		{text: "`version`", tests: by(TestContractCommands)},
 		{text: "`completion`", tests: by(TestContractCommands)},
