@@ -26,6 +26,11 @@ type Session interface {
 	// session and its other consumers stay alive then.
 	Consume(ctx context.Context, src Source) (Consumer, error)
 
+	// Declare does what Consume does about a queue before it consumes, and no more:
+	// so that messages have where to wait until somebody does. A passive queue it
+	// leaves alone. It blocks and fails as Consume does.
+	Declare(ctx context.Context, q Queue) error
+
 	// Publish hands p to the broker, persistent and mandatory as p says. It
 	// blocks while the confirm window is full or the broker has blocked the
 	// connection, at most until ctx ends; a non-nil error means that p was not

@@ -217,6 +217,21 @@ func (s *session) consume(src broker.Source) (*consumer, error) {
 	return c, nil
 }
 
+// Declare implements [broker.Session].
+func (s *session) Declare(ctx context.Context, q broker.Queue) error {
+	result := make(chan error, 1) // amqp091-go's calls know no context
+	err := s.spawn(func() { result <- s.explain(s.declare(q)) })
+	if err != nil {
+		return fmt.Errorf("amqp: declare %q: %w", q.Name, err)
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("amqp: declare %q: %w", q.Name, ctx.Err())
+	}
+}
+
 // explain replaces an error that only says "closed" by why the session died.
 // amqp091-go tells callers first, and us a moment later.
 func (s *session) explain(err error) error {

@@ -9,6 +9,7 @@ var topologyCases = []testCase{
 	{name: "DeclareDifferent", run: testDeclareDifferent},
 	{name: "DeclareAgain", run: testDeclareAgain},
 	{name: "DeclareDead", run: testDeclareDead},
+	{name: "DeclareAlone", run: testDeclareAlone},
 	{name: "QueueDeleted", run: testQueueDeleted, skip: func(f Features) bool { return f.DeleteQueue == nil }},
 }
 
@@ -85,6 +86,27 @@ func testDeclareDead(e *env) {
 	e.wantOnly(s, dead, "a dead letter")
 	withDead.Declare = broker.DeclarePassive
 	e.declare(s, withDead)
+}
+
+// testDeclareAlone: a queue for those who publish, before anybody consumes.
+func testDeclareAlone(e *env) {
+	s, q, dead := e.dial(), e.queue(), e.queue()
+	q.Dead = &dead
+	q.Declare = broker.DeclareMatch
+	e.wantError(s.Declare(e.ctx, q), broker.ErrTopology)
+	q.Declare = broker.DeclareCreate
+	for range 2 {
+		if err := s.Declare(e.ctx, q); err != nil {
+			e.Fatal(err)
+		}
+	}
+	e.publish(s, q, "early")
+	e.publish(s, dead, "a dead letter")
+	e.wantOnly(s, q, "early")
+	different := q
+	different.Args = map[string]any{"x-message-ttl": int32(600_000)}
+	e.wantError(s.Declare(e.ctx, different), broker.ErrTopology)
+	e.declare(s, q) // the session lives
 }
 
 func testQueueDeleted(e *env) {

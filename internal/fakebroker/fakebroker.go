@@ -213,6 +213,17 @@ func (s *session) Consume(ctx context.Context, src broker.Source) (broker.Consum
 	return c, ctx.Err()
 }
 
+// Declare makes the queue, as everything that names one does.
+func (s *session) Declare(ctx context.Context, q broker.Queue) error {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.ended {
+		return broker.ErrClosed
+	}
+	s.b.queue(q.Name)
+	return ctx.Err()
+}
+
 func (s *session) Publish(_ context.Context, p *broker.Publication, done func(error)) error {
 	s.b.mu.Lock()
 	if s.ended {

@@ -1,0 +1,72 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// declaring counts the declarations of queue "sick", of which the first one fails.
+type declaring struct {
+	broker.Session
+	tried, done *atomic.Int64
+}
+
+func (s declaring) Declare(ctx context.Context, q broker.Queue) error {
+	if q.Name == "sick" && s.tried.Add(1) == 1 {
+		return errors.New("not now")
+	}
+	err := s.Session.Declare(ctx, q)
+	if q.Name == "sick" && err == nil {
+		s.done.Add(1)
+	}
+	return err
+}
+
+// A pool whose workers have never been up has a queue, so that what is published
+// waits for them and is not unroutable; also when it is parked, and on each session.
+func TestAPoolWithoutWorkersHasAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tried, done atomic.Int64
+		var ill atomic.Bool
+		ill.Store(true)
+		r := start(t, Pool{Name: "other", Mux: naps(time.Second)}, func(o *Options) {
+			o.Dialer = wrapDialer{o.Dialer, func(s broker.Session) broker.Session { return declaring{s, &tried, &done} }}
+		})
+		sick := withQueue(Pool{
+			Name: "sick", Queue: broker.Queue{Name: "sick"}, Mux: naps(time.Second),
+			Supervise: &supervisor.Spec{Strategy: supervisor.Dynamic, Intensity: 2, Period: time.Minute, OnExhausted: supervisor.Park, Backoff: supervisor.Backoff{Initial: time.Second}},
+		})
+		r.adopt(sick, func(w *worker) actorFunc {
+			return func(ctx actor.Context) {
+				if _, ok := ctx.Message().(*actor.Started); ok && ill.Load() {
+					panic(errors.New("it does not start"))
+				}
+				w.Receive(ctx)
+			}
+		})
+		r.until("it is declared", func() bool { return done.Load() == 1 })
+		r.until("it is parked", func() bool { return r.stats2("sick").Parked })
+		wait(time.Minute)
+		if n := done.Load(); n != 1 || r.broker.Consumers("sick") != 0 {
+			t.Errorf("declared %d times, %d consumers; want once and none", n, r.broker.Consumers("sick"))
+		}
+		if n := find(r.system.Tree(), "router:sick"); n.State != "suspended" {
+			t.Errorf("the router is %s", n.State)
+		}
+		r.broker.CutSessions() // the next broker may know nothing of the queue
+		r.until("it is declared again", func() bool { return done.Load() == 2 })
+		ill.Store(false)
+		r.expect(r.system.Restart(t.Context(), "pool:sick"))
+		r.until("it is consumed", func() bool { return r.broker.Consumers("sick") == 1 })
+		r.expect(r.finish())
+	})
+}
