@@ -111,7 +111,7 @@ func describe(file string, f *config.File) checked {
 
 // command is the program that runs a pool's tasks; its arguments may be secret.
 func command(p *config.Pool) string {
-	if p.Process == nil {
+	if p.Process == nil || len(p.Process.Command) == 0 { // the file may be wrong
 		return ""
 	}
 	return p.Process.Command[0]

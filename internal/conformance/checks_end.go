@@ -28,8 +28,8 @@ func (s *script) drain() (string, error) {
 	if f.ID != before {
 		return "", fmt.Errorf("a reply to task %d, not to %d", f.ID, before)
 	}
-	for err == nil {
-		if f, err = w.next(); err == nil && f.ID == late && f.Type != wire.Log && f.Type != wire.Progress {
+	for until := w.deadline(); err == nil; {
+		if f, err = w.next(until); err == nil && f.ID == late && f.Type != wire.Log && f.Type != wire.Progress {
 			return "", errors.New("it has run a task that came after the drain")
 		}
 	}
@@ -44,8 +44,8 @@ func (s *script) eof() (string, error) {
 	if err := s.worker.p.In.Close(); err != nil {
 		return "", err
 	}
-	for {
-		_, err := s.worker.next() // it may say that it goes
+	for until := s.worker.deadline(); ; {
+		_, err := s.worker.next(until) // it may say that it goes
 		if errors.Is(err, errEnd) {
 			return s.exited()
 		}

@@ -163,6 +163,12 @@ func (b *bad) task(name string, id uint64) {
 	case b.role == "wrong id":
 		reply(id + 1000)
 	case b.role == "mute":
+	case b.role == "only beats":
+		go func() {
+			for range time.Tick(100 * time.Millisecond) {
+				b.say(`{"t":"beat"}`)
+			}
+		}()
 	case b.role == "print":
 		fmt.Fprintln(b.out, "working on it")
 		reply(id)
@@ -216,6 +222,7 @@ func TestBadWorkers(t *testing.T) {
 		{"twice", "task", "second reply to task 1"},
 		{"wrong id", "task", "task 1001, which was never issued"},
 		{"mute", "task", "nothing within"},
+		{"only beats", "task", "no reply within 2s, only beats and the like"},
 		{"print", "task", "fd 4 is for frames only"},
 		{"reverse", "order", "in the order [6 5 4 3 2]"},
 		{"blind", "binary-body", ""},
@@ -249,7 +256,7 @@ func TestBadWorkers(t *testing.T) {
 // follows says that a fault shows in other rows as well.
 func follows(role string) bool {
 	switch role {
-	case "twice", "wrong id", "mute", "print", "blind", "no tasks", "deaf", "reverse":
+	case "twice", "wrong id", "mute", "only beats", "print", "blind", "no tasks", "deaf", "reverse":
 		return true
 	}
 	return false

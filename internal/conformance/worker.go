@@ -76,9 +76,10 @@ func (w *worker) print(line osproc.Line) {
 }
 
 func (w *worker) handshake() error {
-	f, err := w.next()
+	until := w.deadline()
+	f, err := w.next(until)
 	for err == nil && f.Type == wire.Step {
-		f, err = w.next()
+		f, err = w.next(until)
 	}
 	if err != nil {
 		return err
@@ -94,9 +95,10 @@ func (w *worker) handshake() error {
 }
 
 // next returns the next frame, which must come in time and be legal. The error is
-// final for the worker.
-func (w *worker) next() (wire.Frame, error) {
-	if err := w.p.Out.SetReadDeadline(w.deadline()); err != nil {
+// final for the worker. Who waits for one frame among others takes one deadline for
+// all: beats come for as long as a worker lives.
+func (w *worker) next(until time.Time) (wire.Frame, error) {
+	if err := w.p.Out.SetReadDeadline(until); err != nil {
 		return wire.Frame{}, err
 	}
 	f, err := w.r.Next()
@@ -166,9 +168,13 @@ func (w *worker) sendTask() (uint64, error) {
 
 // reply returns the reply that comes next, skipping what may come before it.
 func (w *worker) reply() (wire.Frame, error) {
-	for {
-		f, err := w.next()
-		if err != nil {
+	until := w.deadline()
+	for others := 0; ; others++ {
+		f, err := w.next(until)
+		switch {
+		case err != nil && others > 0 && !time.Now().Before(until):
+			return f, fmt.Errorf("no reply within %v, only beats and the like; --task names another task, --timeout is how long it may take", w.s.o.Timeout)
+		case err != nil:
 			return f, err
 		}
 		switch f.Type {
@@ -189,8 +195,9 @@ func (w *worker) quiet() error {
 	if err := w.write(&wire.Frame{Type: wire.Ping, N: w.pings}); err != nil {
 		return err
 	}
+	until := w.deadline()
 	for {
-		f, err := w.next()
+		f, err := w.next(until)
 		switch {
 		case err != nil:
 			return fmt.Errorf("it should answer a ping: %w", err)
