@@ -224,7 +224,7 @@ func (p *pool) inspectIntake(n *supervisor.Node, paused bool) {
 	}
 	n.Detail = "queue " + p.Queue.Name
 	if by := p.heldBy(); by != "" {
-		n.Detail += ", suspended: " + by
+		n.Detail += ", " + by
 	}
 }
 

@@ -46,14 +46,20 @@ func (w *why) node(n *supervisor.Node) {
 	w.state(n)
 	w.wear(n)
 	switch {
+	case n.Kind == "router" && bare(n):
+		w.node(Find(w.root, "pool:"+poolOf(n)))
 	case n.Kind == "router" && (n.State == "connecting" || n.State == "starting"):
 		w.unwell(w.session(n))
 	case n.State == "paused":
 		w.workers(n)
 	case n.State == "suspended" && !byOperator(n):
 		w.node(Find(w.root, "pool:"+poolOf(n)))
-	case n.State == "down" || n.State == "stopping":
+	case n.State == "down" || n.State == "stopping" || n.State == "failed" && parked(w.parent(n)):
 		w.above(n)
+	case isPool(n):
+		for _, c := range n.Children {
+			w.node(c)
+		}
 	case isWorker(n) && control.StateHealth(n.State) == control.Healthy && value(n.Running) == 0:
 		w.node(w.router(n))
 	}
@@ -70,26 +76,30 @@ func (w *why) state(n *supervisor.Node) {
 		if n.Until != nil {
 			next = "is started again in " + age(n.Until.Sub(w.now))
 		}
-		w.say("%s is in backoff%s: it ended with %s, and %s (restarts so far: %d).", n.ID, w.lasting(n), reason(n), next, value(n.Restarts))
+		w.say("%s is in backoff%s: it ended with %s, and %s (restarts so far: %d).", n.ID, w.lasting(n), w.reason(n), next, value(n.Restarts))
 	case "paused":
 		w.say("%s is paused%s: %d of %d deliveries in flight (high), it resumes at %d; %d run and %d wait.",
 			n.ID, w.lasting(n), value(n.InFlight), value(n.High), value(n.Low), value(n.Running), value(n.Queued))
 	case "suspended":
 		w.suspended(n)
 	case "connecting":
-		w.say("%s has no connection%s%s.", n.ID, w.lasting(n), because(n))
+		if n.Kind == "router" && bare(n) {
+			w.say("%s takes nothing%s: it begins when a worker of its pool is up.", n.ID, w.lasting(n))
+			return
+		}
+		w.say("%s has no connection%s%s.", n.ID, w.lasting(n), w.because(n))
 	case "starting":
 		step := ""
 		if n.Step != "" {
 			step = ": its process says that it is at " + strconv.Quote(n.Step)
 		}
-		w.say("%s is starting%s%s%s.", n.ID, w.lasting(n), step, before(n))
+		w.say("%s is starting%s%s%s.", n.ID, w.lasting(n), step, w.before(n))
 	case "stopping", "draining":
 		w.say("%s is stopping%s: it takes nothing new and what runs may finish.", n.ID, w.lasting(n))
 	case "abandoned":
 		w.say("%s is abandoned%s: it did not stop in its time and may still run; only the end of the process is sure to end it.", n.ID, w.lasting(n))
 	case "down":
-		w.say("%s is down%s%s.", n.ID, w.lasting(n), before(n))
+		w.say("%s is down%s%s.", n.ID, w.lasting(n), w.before(n))
 	default:
 		w.well(n)
 	}
@@ -106,12 +116,24 @@ func (w *why) well(n *supervisor.Node) {
 	case n.Running != nil && value(n.Running) == 0:
 		w.say("%s is %s%s and idle: no task is assigned to it.", n.ID, n.State, w.lasting(n))
 	case n.Running != nil:
-		w.say("%s is %s%s and busy: %d run and %d wait.", n.ID, n.State, w.lasting(n), value(n.Running), value(n.Queued))
+		w.say("%s is %s%s and %s: %d run and %d wait.", n.ID, n.State, w.lasting(n), w.busy(n), value(n.Running), value(n.Queued))
 	case n.Kind == "pool":
-		w.say("%s is %s%s%s%s.", n.ID, n.State, w.lasting(n), crew(n), before(n))
+		w.say("%s is %s%s%s%s.", n.ID, n.State, w.lasting(n), crew(n), w.before(n))
 	default:
-		w.say("%s is %s%s%s.", n.ID, n.State, w.lasting(n), before(n))
+		w.say("%s is %s%s%s.", n.ID, n.State, w.lasting(n), w.before(n))
 	}
+}
+
+// busy names the task of a worker process; its detail is "busy NAME PROGRESS".
+func (w *why) busy(n *supervisor.Node) string {
+	what, ok := strings.CutPrefix(n.Detail, "busy ")
+	if !ok {
+		return "busy"
+	}
+	if n.TaskSince != nil {
+		what += ", for " + since(n.TaskSince, w.now)
+	}
+	return "busy with " + what
 }
 
 // suspended is the sentence about a router that takes nothing, whatever its
@@ -129,6 +151,16 @@ func (w *why) suspended(n *supervisor.Node) {
 // byOperator tells what an operator has paused from what nobody serves.
 func byOperator(n *supervisor.Node) bool { return !strings.Contains(n.Detail, "parked") }
 
+// bare tells a router whose pool has had no worker yet.
+func bare(n *supervisor.Node) bool { return strings.HasSuffix(n.Detail, "until a worker is up") }
+
+// isPool tells the supervisor of a whole pool: it has the name that people know.
+func isPool(n *supervisor.Node) bool {
+	return n.Kind == "sup" && slices.ContainsFunc(n.Children, func(c *supervisor.Node) bool { return c.Kind == "router" })
+}
+
+func parked(n *supervisor.Node) bool { return n != nil && n.State == "failed" && n.Detail == "parked" }
+
 // poolOf is the name of a router's pool.
 func poolOf(router *supervisor.Node) string { return strings.TrimPrefix(router.ID, "router:") }
 
@@ -137,7 +169,7 @@ func isWorker(n *supervisor.Node) bool { return n.Kind == "worker" || n.Kind == 
 // processes says what became of the process before.
 func (w *why) processes(n *supervisor.Node) {
 	switch {
-	case n.LastExit == "":
+	case n.LastExit == "" || w.repeats(n.LastExit):
 	case n.PID != nil:
 		w.say("The process before this one of %s: %s.", n.ID, n.LastExit)
 	default:
@@ -175,13 +207,16 @@ func (w *why) failures(n *supervisor.Node) {
 
 func (w *why) failed(n *supervisor.Node) {
 	switch {
-	case n.Detail == "parked":
-		w.say("%s is parked%s: %s. Its siblings run on; `magne-actors restart %s` starts it again.", n.ID, w.lasting(n), reason(n), n.ID)
+	case parked(n):
+		w.say("%s is parked%s: %s. Its siblings run on; `magne-actors restart %s` starts it again.", n.ID, w.lasting(n), w.reason(n), n.ID)
 		w.failures(n)
+		for _, c := range Flat(n)[1:] {
+			w.said[c] = true // they are down because of it
+		}
 	case n.Kind == "router" && value(n.High) > 0:
-		w.say("%s cannot consume%s: %s. It tries again by itself.", n.ID, w.lasting(n), reason(n))
+		w.say("%s cannot consume%s: %s. It tries again by itself.", n.ID, w.lasting(n), w.reason(n))
 	default:
-		w.say("%s has failed%s: %s.", n.ID, w.lasting(n), reason(n))
+		w.say("%s has failed%s: %s.", n.ID, w.lasting(n), w.reason(n))
 	}
 }
 
@@ -194,7 +229,7 @@ func (w *why) wear(n *supervisor.Node) {
 		w.say("The actor of %s has been in one message for %s, and %d wait in its mailbox.", n.ID, since(n.BusySince, w.now), value(n.Mailbox))
 	}
 	w.processes(n)
-	if win := n.Window; win != nil && win.Restarts > 0 {
+	if win := n.Window; win != nil && win.Restarts > 0 && !parked(n) {
 		w.say("%s has restarted children %s within %s; at more than %d it gives up.", n.ID, count(win.Restarts, "time", "times"), age(win.Period), win.Intensity)
 	}
 }
@@ -233,7 +268,7 @@ func (w *why) outOfWork(workers []*supervisor.Node) {
 		}
 		what := c.State
 		if c.State == "backoff" {
-			what = "in backoff after " + reason(c)
+			what = "in backoff after " + w.reason(c)
 		}
 		if n[what]++; n[what] == 1 {
 			order = append(order, what)
@@ -263,8 +298,12 @@ func (w *why) below(n *supervisor.Node) {
 	if len(sick) > 1 {
 		w.say("Below %s %d nodes are not healthy: %s.", n.ID, len(sick), states(sick))
 	}
-	for _, c := range sick[:min(len(sick), maxCauses)] {
-		w.node(c)
+	followed := 0
+	for _, c := range sick {
+		if followed < maxCauses && !w.said[c] { // a parked pool has said it of its children
+			w.node(c)
+			followed++
+		}
 	}
 }
 
@@ -328,56 +367,4 @@ func (w *why) lasting(n *supervisor.Node) string {
 		return ""
 	}
 	return " since " + since(n.Since, w.now)
-}
-
-// because is the last error as the reason of what is said.
-func because(n *supervisor.Node) string {
-	if n.LastError == "" {
-		return ""
-	}
-	return ": " + n.LastError
-}
-
-// before is the last error as something that is over.
-func before(n *supervisor.Node) string {
-	if n.LastError == "" {
-		return ""
-	}
-	return "; its last error was " + n.LastError
-}
-
-func reason(n *supervisor.Node) string {
-	if n.LastError == "" {
-		return "no error"
-	}
-	return n.LastError
-}
-
-// states is how many nodes are in which state, in the order of the nodes.
-func states(nodes []*supervisor.Node) string {
-	var words []string
-	n := map[string]int64{}
-	for _, c := range nodes {
-		if n[c.State]++; n[c.State] == 1 {
-			words = append(words, c.State)
-		}
-	}
-	for i, word := range words {
-		words[i] = fmt.Sprintf("%d %s", n[word], word)
-	}
-	return strings.Join(words, ", ")
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func value(p *int64) int64 {
-	if p == nil {
-		return 0
-	}
-	return *p
 }
