@@ -54,6 +54,7 @@ func (p *pool) freshWorker(i int) *workerState {
 		s.slot = process.NewSlot(p.workerID(i), *p.latest.Load())
 	case Oneshot:
 		s.oneshot = process.NewOneshot(*p.latest.Load())
+	case Coroutine, Thread: // nothing of theirs outlives the actor
 	}
 	return s
 }
