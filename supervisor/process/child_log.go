@@ -73,6 +73,7 @@ func (l *frameLog) fields(raw json.RawMessage) []slog.Attr {
 	if len(raw) == 0 || json.Unmarshal([]byte(l.c.redact.text(string(raw))), &fields) != nil || len(fields) == 0 {
 		return nil
 	}
+	l.c.redact.fields(fields)
 	group := make([]slog.Attr, 0, len(fields))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		group = append(group, slog.Any(name, fields[name]))

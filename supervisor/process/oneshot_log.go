@@ -91,6 +91,7 @@ func (l *lineLog) read(text string) (slog.Level, string, []slog.Attr) {
 	if l.parse != ParseAuto || !strings.HasPrefix(text, "{") || json.Unmarshal([]byte(text), &fields) != nil {
 		return slog.LevelInfo, text, nil
 	}
+	l.redact.fields(fields)
 	message, ok := take(fields, "msg", "message", "event").(string)
 	if !ok {
 		return slog.LevelInfo, text, nil // some object, not a record of a logger
@@ -135,70 +136,4 @@ func levelOf(v any) slog.Level {
 		return slog.Level(int(min(max(v, 20), 50))/10*4 - 12)
 	}
 	return slog.LevelInfo
-}
-
-// redactor replaces secrets.
-type redactor struct {
-	words    []string
-	replacer *strings.Replacer
-}
-
-const redacted = "[redacted]"
-
-// newRedactor knows each secret as it is, as JSON writes it, and each line of one
-// that has several.
-func newRedactor(secrets []string) *redactor {
-	r := &redactor{}
-	for _, s := range secrets {
-		for _, part := range append(strings.Split(s, "\n"), s) {
-			quoted, _ := json.Marshal(part) // of a string it cannot fail
-			r.words = append(r.words, part, string(quoted[1:len(quoted)-1]))
-		}
-	}
-	r.words = slices.DeleteFunc(r.words, func(s string) bool { return s == "" })
-	slices.SortFunc(r.words, func(a, b string) int { // the longest one that fits is replaced
-		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
-	})
-	pairs := make([]string, 0, 2*len(r.words))
-	for _, w := range slices.Compact(r.words) {
-		pairs = append(pairs, w, redacted)
-	}
-	r.replacer = strings.NewReplacer(pairs...)
-	return r
-}
-
-func (r *redactor) text(s string) string {
-	if len(r.words) == 0 {
-		return s
-	}
-	return r.replacer.Replace(s)
-}
-
-// line returns the text of a line. The end of one that was too long may be the
-// beginning of a secret.
-func (r *redactor) line(l osproc.Line) string {
-	text := r.text(l.Text)
-	if l.Cut == 0 {
-		return text
-	}
-	for _, w := range r.words {
-		for n := len(w) - 1; n > 0; n-- {
-			if strings.HasSuffix(text, w[:n]) {
-				return text[:len(text)-n] + redacted
-			}
-		}
-	}
-	return text
-}
-
-// exit returns e with the secrets in its log replaced.
-func (r *redactor) exit(e osproc.Exit) osproc.Exit {
-	if len(r.words) == 0 {
-		return e
-	}
-	e.Tail = slices.Clone(e.Tail)
-	for i, l := range e.Tail {
-		e.Tail[i].Text = r.line(l)
-	}
-	return e
 }

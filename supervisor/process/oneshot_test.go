@@ -152,12 +152,12 @@ func TestReadLine(t *testing.T) {
 		{`{"msg":3}`, slog.LevelInfo, `{"msg":3}`, 0},
 		{`{"msg":`, slog.LevelInfo, `{"msg":`, 0},
 	} {
-		level, message, attrs := (&lineLog{}).read(tt.text)
+		level, message, attrs := (&lineLog{redact: newRedactor(nil)}).read(tt.text)
 		if level != tt.level || message != tt.message || len(attrs) != tt.attrs {
 			t.Errorf("%s: got %v %q %v", tt.text, level, message, attrs)
 		}
 	}
-	if _, message, _ := (&lineLog{parse: ParseText}).read(`{"msg":"m"}`); message != `{"msg":"m"}` {
+	if _, message, _ := (&lineLog{redact: newRedactor(nil), parse: ParseText}).read(`{"msg":"m"}`); message != `{"msg":"m"}` {
 		t.Errorf("text: got %q", message)
 	}
 }
