@@ -38,8 +38,8 @@ func newPublishCmd(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish TASK [ARG...]",
 		Short: "Publish tasks and wait for the broker's confirms",
-		Long: "publish sends a task to the queue of the pool that knows it. Each ARG is JSON; what is not JSON is\n" +
-			"a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
+		Long: "publish sends a task to the queue of the pool that knows it, or of the only one, if its tasks are those of\n" +
+			"a worker program. Each ARG is JSON; what is not JSON is a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
 			"Every message is mandatory and confirmed: the exit status is 0 only when the broker has put all\n" +
 			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown,\n" +
 			"or when the broker takes no more: it blocks publishers while its memory or disk is full.",
@@ -51,7 +51,7 @@ func newPublishCmd(e *env) *cobra.Command {
 	file := addConfigFlag(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&f.url, "url", "", "broker `url` to use instead of a configuration")
-	fs.StringVar(&f.queue, "queue", "", "queue to publish to (default: the one whose pool knows TASK)")
+	fs.StringVar(&f.queue, "queue", "", "queue to publish to (default: that of the pool that knows TASK)")
 	fs.StringVar(&f.codec, "codec", f.codec, "with --url, the body format: "+strings.Join(codec.Names(), "|"))
 	fs.StringVar(&f.from, "from", "", "`file` with a JSON array of arguments on each line, one task each; - for stdin")
 	fs.IntVarP(&f.n, "number", "n", 1, "how often to publish the task")
@@ -144,7 +144,26 @@ func choosePool(f *config.File, queue, name string) (*config.Pool, error) {
 	case queue != "":
 		return nil, usageError(fmt.Errorf("no pool has the queue %q", queue), "--url and --queue publish to any queue")
 	}
-	return nil, usageError(fmt.Errorf("no pool knows the task %q", name), "--queue publishes it all the same")
+	return byProgram(f, name)
+}
+
+// byProgram finds the pool of a task that no pool names. Which tasks a worker
+// program knows is its own affair, so that only a pool that is alone can be meant.
+func byProgram(f *config.File, name string) (*config.Pool, error) {
+	var queues []string
+	for i := range f.Pools {
+		if p := &f.Pools[i]; p.Process != nil {
+			queues = append(queues, p.Queue)
+		}
+	}
+	err := fmt.Errorf("no pool knows the task %q", name)
+	switch {
+	case len(queues) == 0:
+		return nil, usageError(err, "--queue publishes it all the same")
+	case len(f.Pools) > 1:
+		return nil, usageError(err, "if it is one of a worker program, --queue says of which pool: %s", strings.Join(queues, ", "))
+	}
+	return &f.Pools[0], nil
 }
 
 // published is what publish prints with -o json.

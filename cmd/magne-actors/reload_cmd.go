@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func newReloadCmd(e *env) *cobra.Command {
 		Short: "Have a running instance read its configuration again",
 		Long: "reload has an instance read its configuration again, as the signal HUP does, and change what is\n" +
 			"different: pools that are the same run on untouched, those that changed end their tasks first. A file\n" +
-			"with mistakes changes nothing. What only a restart of the program can change is shown as manual.\n\n" +
+			"with mistakes changes nothing. What only a restart of the program can change is shown as manual. It looks\n" +
+			"at the configuration alone: for a new version of a worker program there is `worker restart POOL`.\n\n" +
 			"Exit status: 0 ok, 1 some of it failed, 2 the file has mistakes, 3 no instance answers.",
 		Example: "  magne-actors diff -c magne.yaml && magne-actors reload",
 		Args:    noArgs,
@@ -27,9 +29,13 @@ func newReloadCmd(e *env) *cobra.Command {
 	e.look(cmd, func(ctx context.Context, l *looker, _ []string) error {
 		list, err := l.client.Reload(ctx)
 		if err != nil && len(list) == 0 {
-			return l.invalid(err)
+			return l.invalid(err, "")
 		}
-		if err := l.print(list, treeview.Changes(list, l.options())); err != nil {
+		text := treeview.Changes(list, l.options())
+		if len(list) == 0 {
+			text = "nothing differs, nothing was done\n"
+		}
+		if err := l.print(list, text); err != nil {
 			return err
 		}
 		if err != nil {
@@ -62,7 +68,7 @@ func newDiffCmd(e *env) *cobra.Command {
 		}
 		list, err := l.client.Diff(ctx, text)
 		if err != nil {
-			return l.invalid(err)
+			return l.invalid(err, name(file))
 		}
 		return l.print(list, treeview.Changes(list, l.options()))
 	})
@@ -78,10 +84,13 @@ func (e *env) text(file string) ([]byte, error) {
 }
 
 // invalid gives the error of a reload its exit status, and prints the mistakes of
-// the file.
-func (l *looker) invalid(err error) error {
+// the file. An instance that was sent one knows it as stdin.
+func (l *looker) invalid(err error, sent string) error {
 	if mistakes, ok := errors.AsType[*control.InvalidError](err); ok {
 		for _, each := range mistakes.Mistakes {
+			if place, ok := strings.CutPrefix(each, "stdin:"); ok && sent != "" {
+				each = sent + ":" + place
+			}
 			fmt.Fprintln(l.stderr, treeview.Clean(each))
 		}
 		return usageError(errors.New(count(len(mistakes.Mistakes), "error")+" in the configuration"), "nothing was changed; `magne-actors init -` shows every key")
