@@ -144,6 +144,9 @@ func (m *machine) onClosed(w *worker, err error) {
 		return
 	}
 	m.closed(w, err)
+	if len(w.tasks) > 0 { // leaving or not, it cannot answer them any more
+		m.expect(w)
+	}
 }
 
 // closed bounds how long a worker lives whose pipe is closed. One that was told
@@ -152,7 +155,14 @@ func (m *machine) closed(w *worker, err error) {
 	if w.err == nil {
 		w.err = err
 	}
-	if w.phase < dumping && !w.leaving && w.closedBy.IsZero() {
+	if !w.leaving {
+		m.expect(w)
+	}
+}
+
+// expect gives a worker whose pipe is closed a moment to exit.
+func (m *machine) expect(w *worker) {
+	if w.phase < dumping && w.closedBy.IsZero() {
 		w.closedBy = m.now.Add(closedTime)
 	}
 }
@@ -239,7 +249,10 @@ func (m *machine) leave(w *worker) {
 	if w.leaving { // it knows
 		return
 	}
-	w.leaving, w.asked, w.closedBy = true, true, time.Time{}
+	w.leaving, w.asked = true, true
+	if len(w.tasks) == 0 {
+		w.closedBy = time.Time{}
+	}
 	m.do(effDrain{w.key, left})
 	m.hurry(w)
 }
