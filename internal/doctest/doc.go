@@ -7,8 +7,8 @@
 //     that stays until the end of the document. "sh make" is not run: its targets
 //     must exist in the Makefile.
 //   - yaml: a valid magne.yaml without warnings; with a file name, that file.
-//   - go: with a file name, consecutive lines of that file.
-//   - python: run. js: run where amqplib is installed, else its syntax is checked.
+//   - go, python, yml: with a file name, consecutive lines of that file.
+//   - python: without one, run. js: run where amqplib is installed, else its syntax is checked.
 //   - text tree: the ids of the tree that the service has.
 //   - text and others: only looked at by people.
 //

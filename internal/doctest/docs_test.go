@@ -106,7 +106,7 @@ func (r *reader) block(f fence) bool {
 		switch {
 		case f.lang == "yaml":
 			r.yaml(f)
-		case f.lang == "go" && f.word != "":
+		case (f.lang == "go" || f.lang == "python" || f.lang == "yml") && f.word != "":
 			r.excerpt(f)
 		default:
 			return false
