@@ -232,15 +232,15 @@ func (r *router) conclude(f *flight) {
 
 func (r *router) logDeadLetter(f *flight) {
 	v := &f.verdict
-	r.pool.log.Warn("dead-lettering a message", v.attrs("task", f.delivery.MessageID,
-		"queue", r.pool.Queue.Dead.Name, "reason", v.reason, "attempt", v.attempt)...)
+	r.pool.log.Warn("dead-lettering a message", v.attrs(r.pool.named(f,
+		"queue", r.pool.Queue.Dead.Name, "reason", v.reason, "attempt", v.attempt)...)...)
 }
 
 // hold waits before the next attempt. The wait is spent here, with the delivery
 // unsettled: if this process dies the broker has it still.
 func (r *router) hold(f *flight) {
 	v := &f.verdict
-	r.pool.log.Info("attempt failed", v.attrs("task", f.delivery.MessageID, "attempt", v.attempt, "retry_in", v.after)...)
+	r.pool.log.Info("attempt failed", v.attrs(r.pool.named(f, "attempt", v.attempt, "retry_in", v.after)...)...)
 	if r.draining || f.verdict.after <= 0 {
 		r.publish(f)
 		return
@@ -286,7 +286,7 @@ func (r *router) onPublished(m *published) {
 	case r.cut != nil:
 		r.settle(f, broker.Requeue)
 	case errors.Is(m.err, broker.ErrInvalid) && !f.stripped:
-		r.pool.log.Warn("the copy of a message is published without its headers", "task", f.delivery.MessageID, "err", m.err)
+		r.pool.log.Warn("the copy of a message is published without its headers", r.pool.named(f, "err", m.err)...)
 		f.stripped = true
 		strip(f.outgoing)
 		r.publish(f)
@@ -294,9 +294,8 @@ func (r *router) onPublished(m *published) {
 		f.tries++
 		wait := republishBackoff.Delay(f.tries, 0.5)
 		r.pool.setProblem(m.err)
-		r.pool.log.Error("cannot publish a copy of the message, keeping the original",
-			"task", f.delivery.MessageID, "exchange", f.outgoing.Exchange, "routing_key", f.outgoing.RoutingKey,
-			"err", m.err, "retry_in", wait)
+		r.pool.log.Error("cannot publish a copy of the message, keeping the original", r.pool.named(f,
+			"exchange", f.outgoing.Exchange, "routing_key", f.outgoing.RoutingKey, "err", m.err, "retry_in", wait)...)
 		r.after(f, wait, &republish{f})
 	}
 }
@@ -314,7 +313,7 @@ func (r *router) settle(f *flight, v broker.Verdict) {
 		r.pool.counters.lost.Add(1)
 		f.source.window.mark.Done(1)
 		if !errors.Is(err, broker.ErrStale) {
-			r.pool.log.Error("cannot settle a delivery", "task", f.delivery.MessageID, "err", err)
+			r.pool.log.Error("cannot settle a delivery", r.pool.named(f, "err", err)...)
 		}
 	}
 	r.checkRetired(f.source)

@@ -47,7 +47,7 @@ func (r *router) abandon(f *flight) {
 	s.abandoned.Add(1)
 	w.lost++
 	err := overdue(r.pool.Timeout, r.pool.AbandonAfter)
-	r.pool.log.Error("task abandoned", "task", f.delivery.MessageID, "worker", r.pool.workerID(f.worker), "err", err)
+	r.pool.log.Error("task abandoned", r.pool.named(f, "worker", r.pool.workerID(f.worker), "err", err)...)
 	if w.lost <= r.pool.Slots {
 		r.balance.Release(f.worker)
 		s.assigned.Add(-1)

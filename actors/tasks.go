@@ -51,6 +51,18 @@ func (p *pool) id(f *flight) string {
 	return p.Name + "#" + strconv.FormatInt(f.number, 10)
 }
 
+// named are the attributes that say in the log which task it is about. One that
+// was abandoned may never have been decoded.
+func (p *pool) named(f *flight, attrs ...any) []any {
+	if f.state.Load() == stateAbandoned && p.shown.at(f.slot).Load() != f {
+		return append([]any{"task_id", f.delivery.MessageID}, attrs...)
+	}
+	if f.message == nil {
+		return append([]any{"task_id", p.id(f)}, attrs...)
+	}
+	return append([]any{"task", f.message.Name, "task_id", p.id(f)}, attrs...)
+}
+
 // Tasks are the tasks that run now, by pools. It asks no actor, so that it
 // answers while all of them are busy; tasks may begin and end meanwhile.
 func (s *System) Tasks() []Task {
@@ -76,7 +88,7 @@ func (s *System) Cancel(_ context.Context, id string) (int, error) {
 	for _, p := range s.all() {
 		p.shown.each(func(f *flight) {
 			if p.id(f) == id && f.state.Load() == stateRunning {
-				p.log.Warn("cancelling a task as asked", "task", id, "worker", p.workerID(f.worker))
+				p.log.Warn("cancelling a task as asked", p.named(f, "worker", p.workerID(f.worker))...)
 				f.context.cancel(ErrCancelled)
 				n++
 			}

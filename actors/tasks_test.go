@@ -2,6 +2,9 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +52,42 @@ func TestTasksAreThoseThatRun(t *testing.T) {
 		if got := r.system.Tasks(); len(got) != 0 {
 			t.Errorf("after the end of all: %+v, want none", got)
 		}
+		if err := r.finish(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLogNamesTasks: who reads of a failed attempt wants to know of which task, by
+// the same attributes as in the lines of a worker process.
+func TestLogNamesTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var log strings.Builder // the bubble's goroutines are durably blocked when it is read
+		mux := handlers(map[string]task.HandlerFunc{
+			"bad":   func(context.Context, *task.Message) error { return errors.New("no") },
+			"stuck": func(context.Context, *task.Message) error { <-release; return nil },
+		})
+		pool := Pool{Name: "p", Mux: mux, Timeout: time.Minute, AbandonAfter: time.Second, Retry: Retry{MaxAttempts: 2}}
+		r := start(t, pool, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		r.broker.Put("work", broker.Publication{Body: []byte(`{"task":"bad","id":"7"}`)})
+		r.until("it is dead", func() bool { return len(r.broker.Ready("dead")) == 1 })
+		r.broker.Put("work", broker.Publication{Body: []byte(`{"task":"stuck","id":"8"}`)})
+		r.broker.Put("work", broker.Publication{Body: []byte(`nonsense`), Properties: broker.Properties{MessageID: "9"}})
+		wait(70 * time.Second)
+		r.until("the other one, too", func() bool { return len(r.broker.Ready("dead")) == 2 })
+		synctest.Wait()
+		for _, want := range []string{
+			`msg="attempt failed" pool=p task=bad task_id=7 attempt=1`,
+			`msg="dead-lettering a message" pool=p task=bad task_id=7 queue=dead reason=max_attempts`,
+			`msg="task abandoned" pool=p task=stuck task_id=8`,
+			`msg="dead-lettering a message" pool=p task_id=9 queue=dead reason=decode`,
+		} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log has no %q:\n%s", want, &log)
+			}
+		}
+		close(release)
 		if err := r.finish(); err != nil {
 			t.Error(err)
 		}

@@ -152,7 +152,7 @@ func BenchmarkLogsKeep(b *testing.B) {
 	log := slog.New(NewLogs(wants{slog.DiscardHandler}).Handler()).With("pool", "mail")
 	b.ReportAllocs()
 	for b.Loop() {
-		log.Info("attempt failed", "task", "7", "attempt", 2, "retry_in", time.Second)
+		log.Info("attempt failed", "task_id", "7", "attempt", 2, "retry_in", time.Second)
 	}
 }
 
