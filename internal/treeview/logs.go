@@ -16,7 +16,7 @@ func Logs(list []control.Entry, o Options) string {
 	var b strings.Builder
 	for _, e := range list {
 		level := fmt.Sprintf("%-5s", e.Level)
-		fmt.Fprintf(&b, "%s %s %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), paint(level, levelHealth(e.Level), o.Color), clean(e.Message))
+		fmt.Fprintf(&b, "%s %s %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), paint(level, levelHealth(e.Level), o.Color), indented(e.Message))
 		for _, a := range e.Attrs {
 			fmt.Fprintf(&b, " %s=%s", clean(a.Key), quoted(fmt.Sprint(a.Value)))
 		}

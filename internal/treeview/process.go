@@ -38,7 +38,7 @@ func exits(b *strings.Builder, list []supervisor.ProcessExit) {
 			}
 		}
 		for _, line := range x.Log {
-			b.WriteString("  | " + clean(line) + "\n")
+			b.WriteString(strings.TrimRight("  | "+indented(line), " ") + "\n")
 		}
 	}
 }

@@ -67,7 +67,10 @@ func truncate(s string, limit int) string {
 
 // clean makes s fit for a line of a terminal. Blanks of any kind become one
 // space, what is not printable becomes its Go escape.
-func clean(s string) string {
+func clean(s string) string { return strings.TrimSpace(indented(s)) }
+
+// indented is clean with the blanks before the text: a traceback needs them.
+func indented(s string) string {
 	var b strings.Builder
 	for i, r := range s {
 		switch {
@@ -81,5 +84,5 @@ func clean(s string) string {
 			b.WriteRune(r)
 		}
 	}
-	return strings.TrimSpace(b.String())
+	return strings.TrimRight(b.String(), " ")
 }
