@@ -248,7 +248,7 @@ func (s *System) remove(ctx context.Context, p *pool) error {
 		p.toRouter(&cutoff{ErrShutdown, warmGrace})
 		p.awaitDrained(nil, 2*warmGrace)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Shutdown)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Shutdown+forceLimit)
 	defer cancel()
 	err := s.system.Remove(ctx, p.Name)
 	s.tellBroker(&left{p})
@@ -258,6 +258,10 @@ func (s *System) remove(ctx context.Context, p *pool) error {
 	}
 	return nil
 }
+
+// forceLimit is longer than it takes to end processes that have to be forced, with
+// the usual timeout.kill_after.
+const forceLimit = 10 * time.Second
 
 // awaitDrained reports whether the pool was drained in time.
 func (p *pool) awaitDrained(abort <-chan struct{}, within time.Duration) bool {

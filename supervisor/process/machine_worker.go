@@ -241,6 +241,11 @@ func (m *machine) leave(w *worker) {
 		m.term(w)
 		return
 	}
+	if m.ending && w.forlorn() {
+		w.leaving, w.asked = true, true
+		m.term(w)
+		return
+	}
 	left := w.opts.Timeout.Hard
 	if m.ending {
 		left = w.opts.DrainTimeout
@@ -255,6 +260,12 @@ func (m *machine) leave(w *worker) {
 	}
 	m.do(effDrain{w.key, left})
 	m.hurry(w)
+}
+
+// forlorn says that nobody waits for what the worker runs: it was handed back, and
+// may be running elsewhere.
+func (w *worker) forlorn() bool {
+	return len(w.tasks) > 0 && !slices.ContainsFunc(w.tasks, func(c *call) bool { return !c.revoked })
 }
 
 // hurry bounds how long a leaving worker lives that has nothing left to finish.
