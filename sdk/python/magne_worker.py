@@ -14,7 +14,7 @@
 
     @worker.task("mail.send")
     async def send(to: str) -> None:
-        raise Retry("rate limited", after=5)        # later; not a failure
+        raise Retry("rate limited", after=5)        # later: the next attempt
 
     if __name__ == "__main__":
         worker.run()
@@ -68,7 +68,10 @@ _encode_result = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Retry(Exception):
-    """Run the task again after some seconds. It is not counted as a failed attempt."""
+    """Run the task again after some seconds, at most the pool's retry.max; 0 leaves the time to the pool.
+
+    The attempt counts towards the pool's retry.max_attempts.
+    """
 
     def __init__(self, message: str = "", after: float = 0.0) -> None:
         super().__init__(message)
