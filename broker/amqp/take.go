@@ -24,6 +24,7 @@ type Taking struct {
 	ch      *amqp091.Channel
 	queue   string
 	held    map[uint64]struct{}
+	unsure  int // acks since the last answer of the queue
 	release func() bool
 	ctx     context.Context
 }
@@ -55,6 +56,7 @@ func (t *Taking) Next() (*broker.Delivery, error) {
 	if err != nil {
 		return nil, t.failed("get a message of", err)
 	}
+	t.unsure = 0
 	if !ok {
 		return nil, nil //nolint:nilnil // an empty queue is no error
 	}
@@ -62,14 +64,22 @@ func (t *Taking) Next() (*broker.Delivery, error) {
 	return fromDelivery(&d, d.DeliveryTag, t.queue), nil
 }
 
-// Ack removes a message from the queue. That it has arrived at the broker is certain
+// Ack removes a message from the queue. It is certain that the broker has done so
 // when Close returns no error; otherwise the message may be back in the queue.
+//
+// A channel of RabbitMQ keeps back what it has for a quorum queue beyond 32 commands on
+// their way, and forgets it when it is closed: messages that were acked come back. A
+// basic.get goes through the same log, and when it is answered, all before it is done.
 func (t *Taking) Ack(tag uint64) error {
 	if err := t.ch.Ack(tag, false); err != nil {
 		return t.failed("ack a message of", err)
 	}
 	delete(t.held, tag)
-	return nil
+	if t.unsure++; t.unsure < returnedAtOnce {
+		return nil
+	}
+	_, err := t.Next() // it goes back with the others
+	return err
 }
 
 // Close puts back what was not acked, in the order in which it was taken. A classic
@@ -78,6 +88,11 @@ func (t *Taking) Ack(tag uint64) error {
 // x-delivery-limit.
 func (t *Taking) Close() error {
 	defer t.release()
+	if t.unsure > 0 {
+		if _, err := t.Next(); err != nil {
+			return err
+		}
+	}
 	err := t.putBack(slices.Sorted(maps.Keys(t.held)))
 	if err == nil {
 		err = t.ch.Close() // waits until the broker has done all before

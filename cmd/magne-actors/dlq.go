@@ -31,13 +31,14 @@ func newDlqCmd(e *env) *cobra.Command {
 			"default; set a policy with delivery-limit -1 for ^magne\\.v1\\.dead\\. there.\n\n" +
 			"Exit status: 0 ok, 1 refused, unroutable, interrupted or no such queue, 2 usage,\n" +
 			"3 the broker cannot be reached, 75 temporary, try again.",
-		Example: "  magne-actors dlq list\n  magne-actors dlq groups work",
+		Example: "  magne-actors dlq list\n  magne-actors dlq groups work\n  magne-actors dlq replay work --group 1f0c9a3e",
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
 		SuggestionsMinimumDistance: 2,
 	}
-	cmd.AddCommand(newDlqListCmd(e), newDlqGroupsCmd(e), newDlqShowCmd(e))
+	cmd.AddCommand(newDlqListCmd(e), newDlqGroupsCmd(e), newDlqShowCmd(e), newDlqReplayCmd(e), newDlqEditCmd(e), newDlqDropCmd(e),
+		newDlqExportCmd(e), newDlqImportCmd(e))
 	return cmd
 }
 
@@ -96,13 +97,15 @@ func (e *env) withDead(cmd *cobra.Command, f *deadFlags, do func(context.Context
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(grace, func() { cut(errors.New("the broker has not answered in time")) })
 	})()
-	return within(ctx, f.timeout, func(ctx context.Context) error {
-		if err := q.connect(ctx); err != nil {
-			return err
-		}
-		defer q.admin.Close(hard)
-		return do(ctx, &graveyard{queues: q, limit: f.limit, ctx: hard})
-	})
+	if err := within(ctx, f.timeout, q.connect); err != nil {
+		return err
+	}
+	defer q.admin.Close(hard)
+	err = do(ctx, &graveyard{queues: q, limit: f.limit, ctx: hard})
+	if _, told := errors.AsType[*statusError](err); told {
+		return err
+	}
+	return within(ctx, f.timeout, func(context.Context) error { return err })
 }
 
 // find returns the queue of dead letters that an argument means.
@@ -157,10 +160,14 @@ type scanned struct {
 // wornOut is how many deliveries are many: RabbitMQ 4 drops messages after 20.
 const wornOut = 12
 
+// ending is what is done after the last letter, before those that were not acked go
+// back. It gets the error that has ended the scan, and returns the one to report.
+type ending func(*amqp.Taking, error) error
+
 // scan looks at the letters that are there at first, up to the limit. It ends early
-// when ctx does, with its error, and when visit returns one; everything that was not
-// acked is put back in any case.
-func (g *graveyard) scan(ctx context.Context, queue string, do visit) (s scanned, err error) {
+// when ctx does, with its error, and when do returns one; everything that was not
+// acked is put back in any case. end may be nil.
+func (g *graveyard) scan(ctx context.Context, queue string, do visit, end ending) (s scanned, err error) {
 	t, err := g.admin.Take(g.ctx, queue)
 	if err != nil {
 		return s, err
@@ -180,6 +187,9 @@ func (g *graveyard) scan(ctx context.Context, queue string, do visit) (s scanned
 		s.Worn = s.Worn || count >= wornOut
 		err = do(t, d, &l)
 	}
+	if end != nil {
+		err = end(t, err)
+	}
 	return s, errors.Join(err, t.Close())
 }
 
@@ -188,7 +198,7 @@ func (g *graveyard) look(ctx context.Context, queue string, do func(*broker.Deli
 	s, err := g.scan(ctx, queue, func(_ *amqp.Taking, d *broker.Delivery, l *dlq.Letter) error {
 		do(d, l)
 		return nil
-	})
+	}, nil)
 	if s.Seen < s.Ready && err == nil {
 		fmt.Fprintf(g.e.stderr, "looked at the first %d of %d messages in %s: --limit looks at more\n", s.Seen, s.Ready, printable(queue))
 	}

@@ -110,7 +110,7 @@ func newDlqGroupsCmd(e *env) *cobra.Command {
 		Use:   "groups POOL",
 		Short: "Group dead letters by what ended them",
 		Long: "groups counts the dead letters of a pool by task, reason and error. Errors that differ in numbers and\n" +
-			"identifiers only are one: GROUP is what `dlq show` takes as --group. FIRST and LAST\n" +
+			"identifiers only are one: GROUP is what show, replay and drop take as --group. FIRST and LAST\n" +
 			"are when the oldest and the newest of its messages failed first, EXAMPLE is the id of one.",
 		Example: "  magne-actors dlq groups work\n  magne-actors dlq groups --url amqp://mq/ --as-is orders.dlq -o json",
 		Args:    cobra.ExactArgs(1),
@@ -160,7 +160,7 @@ func shortened(s string) string {
 	if r := []rune(s); len(r) > maxErrorColumn {
 		s = string(r[:maxErrorColumn-1]) + "…"
 	}
-	if strconv.Quote(s) != `"`+s+`"` && strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}
 	return s

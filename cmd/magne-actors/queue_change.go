@@ -103,6 +103,11 @@ func (q *queues) ask(ctx context.Context, answers *bufio.Reader, verb, name stri
 	}
 	fmt.Fprintf(q.e.stderr, "%s queue %s with %s and %s? [y/N] ", verb, printable(name),
 		count(counts.Ready, "message"), count(counts.Consumers, "consumer"))
+	return agreed(ctx, answers)
+}
+
+// agreed waits for y; all else is an error.
+func agreed(ctx context.Context, answers *bufio.Reader) error {
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := answers.ReadString('\n') // its end is a no
