@@ -70,7 +70,7 @@ func packages() map[string]Package {
 		"internal/credit":  {StdOnly: true},
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
-		"internal/dlq":     {Imports: []string{"broker"}, StdOnly: true},
+		"internal/dlq":     {Imports: []string{"broker", "broker/amqp"}},
 
 		// What is around the runtime.
 		"config": {Imports: []string{

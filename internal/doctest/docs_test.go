@@ -58,7 +58,7 @@ type reader struct {
 	service *daemon
 
 	settled int64 // deliveries that the service must have settled in the end
-	dead    int   // dead letters that are there before Python scripts and in the end
+	dead    int   // dead letters that are there before Python scripts and dlq, and in the end
 }
 
 // document goes through the blocks of a file, and stops the service in the end.
@@ -133,7 +133,17 @@ func (r *reader) succeed(f fence, cmd *exec.Cmd) {
 	r.t.Logf("%s:%d:\n%s", f.file, f.line, out)
 }
 
-func (r *reader) shell(f fence) { r.succeed(f, r.command("bash", "-euo", "pipefail", "-c", f.text)) }
+func (r *reader) shell(f fence) {
+	if strings.Contains(f.text, "magne-actors dlq") {
+		r.deadLetters()
+	}
+	r.succeed(f, r.command("bash", "-euo", "pipefail", "-c", f.text))
+}
+
+// deadLetters waits for what a block before has caused.
+func (r *reader) deadLetters() {
+	until(r.t, "the dead letters are there", func() bool { return ready(r.t, r.w, amqp.DeadQueue("work")) == r.dead })
+}
 
 // serve starts the one command of the block, and waits until it consumes.
 func (r *reader) serve(f fence) {
@@ -163,7 +173,7 @@ func (r *reader) python(f fence) {
 	if err := exec.Command(debian, "-c", "import pika").Run(); err != nil {
 		r.t.Fatalf("python3-pika is missing (scripts/install-deps.sh): %v", err)
 	}
-	until(r.t, "the dead letters are there", func() bool { return ready(r.t, r.w, amqp.DeadQueue("work")) == r.dead })
+	r.deadLetters()
 	r.succeed(f, r.command(debian, "-c", f.text))
 }
 
