@@ -69,6 +69,7 @@ func (s *System) Scale(ctx context.Context, name string, workers int) error {
 		s.limit(p, workers*p.Slots, (workers*p.Slots+1)/2)
 	}
 	p.size.Store(int64(workers))
+	p.workers.grow(workers, p.freshWorker) // at once: one at a time it takes minutes for 100,000
 	return s.system.Scale(ctx, "pool:"+p.Name, workers)
 }
 
@@ -79,6 +80,8 @@ func checkWorkers(p *Pool, workers int) error {
 		return fmt.Errorf("%d workers: there must be at least 1; pause stops the intake", workers)
 	case p.Mode == Thread && workers > MaxThreads:
 		return fmt.Errorf("%d workers: with mode thread there may be %d", workers, MaxThreads)
+	case p.Mode == Process && workers > MaxProcesses, p.Mode == Oneshot && workers > MaxProcesses/p.Slots:
+		return fmt.Errorf("%d workers: there may be %d processes at once", workers, MaxProcesses)
 	case workers > MaxHigh/p.Slots:
 		return fmt.Errorf("%d workers with %d slots: there may be %d slots in all", workers, p.Slots, MaxHigh)
 	}

@@ -23,6 +23,10 @@ const MaxHigh = 1_000_000
 // 10,000 threads, and a worker may have two for a time, see Pool.Timeout.
 const MaxThreads = 4000
 
+// MaxProcesses bounds Pool.Workers with mode Process, and Workers*Slots with mode
+// Oneshot: a slip of the hand is not to take the machine down.
+const MaxProcesses = 10_000
+
 func (o Options) withDefaults() Options {
 	o.Shutdown = cmp.Or(o.Shutdown, 30*time.Second)
 	if o.Root == nil {

@@ -195,3 +195,19 @@ func TestARollingReplacementThatDoesNotGetReadyIsUndone(t *testing.T) {
 	}
 	r.expect(finish())
 }
+
+func TestTooManyProcesses(t *testing.T) {
+	for _, tt := range []struct {
+		mode           Mode
+		slots, workers int
+		ok             bool
+	}{
+		{Process, 4, MaxProcesses, true}, {Process, 4, MaxProcesses + 1, false},
+		{Oneshot, 4, MaxProcesses / 4, true}, {Oneshot, 4, MaxProcesses/4 + 1, false},
+		{Coroutine, 4, MaxProcesses + 1, true},
+	} {
+		if err := checkWorkers(&Pool{Mode: tt.mode, Slots: tt.slots}, tt.workers); (err == nil) != tt.ok {
+			t.Errorf("%v: %d workers with %d slots: %v", tt.mode, tt.workers, tt.slots, err)
+		}
+	}
+}

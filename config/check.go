@@ -149,7 +149,7 @@ func (p *Pool) capacityName() string {
 }
 
 // maxProcesses bounds those of a pool: each has some descriptors and a cgroup.
-const maxProcesses = 10_000
+const maxProcesses = actors.MaxProcesses
 
 // processes is how many OS processes the pool may have at once.
 func (p *Pool) processes() int {
