@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,11 @@ func newRestartCmd(e *env) *cobra.Command {
 		case err != nil:
 			return failed(exitError, err, "magne-actors why %s says more", id)
 		}
-		return l.print(restarted{id, true}, printable(id)+" is up\n")
+		text := printable(id) + " is up\n"
+		if n, err := l.client.Inspect(ctx, id); err == nil && control.TreeHealth(n) != control.Healthy {
+			text = fmt.Sprintf("%[1]s is up, but not all of it is healthy yet: `magne-actors why %[1]s` says more\n", printable(id))
+		}
+		return l.print(restarted{id, true}, text)
 	})
 	return cmd
 }

@@ -31,6 +31,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && cmd == root && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		err = noSuchCommand(root, args) // rather than that its flags are unknown
+	}
 	if err != nil && !e.started {
 		err = usageError(err, "try: %s --help", cmd.CommandPath())
 	}

@@ -102,7 +102,7 @@ func (p *Prober) Ask(ctx context.Context) Answer {
 // nil. It is for one goroutine at a time; called again, it goes on.
 func (p *Prober) Run(ctx context.Context) error {
 	link := &linked{o: &p.o}
-	defer func() { link.drop(ctx) }()
+	defer link.part(ctx)
 	linger := time.NewTimer(p.o.Linger)
 	defer linger.Stop()
 	rest := p.o.Fresh
@@ -158,6 +158,17 @@ func (l *linked) ask(ctx context.Context) Answer {
 	}
 	a.Queues = queues
 	return a
+}
+
+// farewell is how long the end of Run waits for the broker to close the connection
+// in good order; one that is torn down is a warning in its log.
+const farewell = time.Second / 2
+
+// part is drop after the end of ctx.
+func (l *linked) part(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	l.drop(ctx)
 }
 
 func (l *linked) drop(ctx context.Context) {

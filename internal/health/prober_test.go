@@ -15,6 +15,7 @@ import (
 // fake is a broker that can be told to fail or to hang.
 type fake struct {
 	dials, asks, closes atomic.Int64
+	torn                atomic.Int64 // of closes: without any time
 	refuse, fail, hang  atomic.Bool
 }
 
@@ -38,7 +39,12 @@ func (f *fake) Queue(ctx context.Context, name string) (health.Queue, error) {
 	return health.Queue{Ready: len(name), Consumers: 1}, nil
 }
 
-func (f *fake) Close(context.Context) { f.closes.Add(1) }
+func (f *fake) Close(ctx context.Context) {
+	f.closes.Add(1)
+	if ctx.Err() != nil {
+		f.torn.Add(1)
+	}
+}
 
 // probing runs a prober of the queues a and bb in a bubble.
 func probing(t *testing.T, test func(t *testing.T, f *fake, p *health.Prober)) {
@@ -56,6 +62,9 @@ func probing(t *testing.T, test func(t *testing.T, f *fake, p *health.Prober)) {
 		}
 		if opened := f.dials.Load(); !f.refuse.Load() && f.closes.Load() != opened {
 			t.Errorf("%d connections opened, %d closed", opened, f.closes.Load())
+		}
+		if n := f.torn.Load(); n != 0 && !f.hang.Load() {
+			t.Errorf("%d connections were torn down, which is a warning in the broker's log", n)
 		}
 	})
 }
