@@ -168,7 +168,7 @@ type ending func(*amqp.Taking, error) error
 // when ctx does, with its error, and when do returns one; everything that was not
 // acked is put back in any case. end may be nil.
 func (g *graveyard) scan(ctx context.Context, queue string, do visit, end ending) (s scanned, err error) {
-	t, err := g.admin.Take(g.ctx, queue)
+	t, err := g.admin.Take(g.ctx, queue) //nolint:contextcheck // it outlasts the command
 	if err != nil {
 		return s, err
 	}

@@ -139,7 +139,7 @@ func (g *graveyard) exchange(ctx context.Context, q deadQueue, id string, old []
 	if err != nil {
 		return unreachable(g.file, err)
 	}
-	defer session.Close(g.ctx) //nolint:errcheck // every confirm that matters is in
+	defer session.Close(g.ctx) //nolint:errcheck,contextcheck // every confirm that matters is in, and this outlasts the command
 	m := newMover(session, &pace{}, nil)
 	found := false
 	_, err = g.scan(ctx, q.Name, func(t *amqp.Taking, d *broker.Delivery, l *dlq.Letter) error {

@@ -205,7 +205,7 @@ func (g *graveyard) importAll(ctx context.Context, letters []*broker.Delivery, t
 	if err != nil {
 		return unreachable(g.file, err)
 	}
-	defer session.Close(g.ctx) //nolint:errcheck // every confirm that matters is in
+	defer session.Close(g.ctx) //nolint:errcheck,contextcheck // every confirm that matters is in, and this outlasts the command
 	show := newProgress(g.e.stderr, "importing")
 	m := newMover(session, p, func(tag uint64) error {
 		out.To[copies[tag].RoutingKey]++
@@ -217,7 +217,7 @@ func (g *graveyard) importAll(ctx context.Context, letters []*broker.Delivery, t
 		}
 		show.show(i+1, len(copies), "%d confirmed", m.done)
 	}
-	err = m.finish(g.ctx, err)
+	err = m.finish(g.ctx, err) //nolint:contextcheck // it outlasts the command
 	show.end()
 	out.Imported, out.Failed = m.done, m.bad
 	return errors.Join(g.e.print(out, fmt.Sprintf("imported %d of %s\n", out.Imported, count(out.Lines, "message"))), unmoved(err))

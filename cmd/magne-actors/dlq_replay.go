@@ -124,7 +124,7 @@ func (r *replay) run(ctx context.Context, p *pace) error {
 		if err != nil {
 			return unreachable(r.g.file, err)
 		}
-		defer session.Close(r.g.ctx) //nolint:errcheck // every confirm that matters is in
+		defer session.Close(r.g.ctx) //nolint:errcheck,contextcheck // every confirm that matters is in, and this outlasts the command
 		r.mover = newMover(session, p, nil)
 	}
 	s, err := r.g.scan(ctx, r.q.Name, func(t *amqp.Taking, d *broker.Delivery, l *dlq.Letter) error {

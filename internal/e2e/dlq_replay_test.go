@@ -245,7 +245,10 @@ func TestDlqReplayKilled(t *testing.T) {
 func TestDlqMany(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rabbit) {
 		queue := r.grave()
-		const n = 10_000
+		n := 10_000
+		if raceEnabled {
+			n = 1_000 // each is a round trip
+		}
 		r.fill(dead(queue), n, func(i int) amqp091.Publishing {
 			return amqp091.Publishing{MessageId: fmt.Sprint(i), Headers: amqp091.Table{"x-reason": "timeout", "x-error": fmt.Sprintf("after %d s", i), "x-queue": queue}, Body: []byte("{}")}
 		})

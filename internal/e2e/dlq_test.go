@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -57,9 +58,7 @@ func (r *rabbit) bury(queue, id, reason, message string, more amqp091.Table) {
 	headers := amqp091.Table{
 		"x-attempt": int64(3), "x-reason": reason, "x-error": message, "x-queue": queue, "x-node": "host", "x-first-seen": "2026-11-01T10:00:00Z",
 	}
-	for name, value := range more {
-		headers[name] = value
-	}
+	maps.Copy(headers, more)
 	r.publish(dead(queue), amqp091.Publishing{
 		MessageId: id, Type: "resize", ContentType: "application/json", DeliveryMode: amqp091.Persistent, Headers: headers,
 		Body: fmt.Appendf(nil, `{"task":"resize","id":%q,"args":[1]}`, id),
