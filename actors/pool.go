@@ -204,10 +204,10 @@ func (p *pool) inspectRouter(n *supervisor.Node) {
 	if abandoned > 0 {
 		n.Abandoned = &abandoned
 	}
-	p.inspectIntake(n, paused)
+	p.inspectIntake(n, paused, mark.PausedAt())
 }
 
-func (p *pool) inspectIntake(n *supervisor.Node, paused bool) {
+func (p *pool) inspectIntake(n *supervisor.Node, paused bool, at time.Time) {
 	if n.State != "up" {
 		return
 	}
@@ -221,6 +221,9 @@ func (p *pool) inspectIntake(n *supervisor.Node, paused bool) {
 	}
 	if paused && s.word == intakeConsuming {
 		n.State = "paused"
+		if at.After(s.since) {
+			n.Since = &at
+		}
 	}
 	n.Detail = "queue " + p.Queue.Name
 	if by := p.heldBy(); by != "" {

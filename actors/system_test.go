@@ -171,15 +171,17 @@ func TestTreeAnswersWhileEveryWorkerIsBlocked(t *testing.T) {
 		r := start(t, Pool{Mode: Thread, Workers: 3, High: 5, Mux: handlers(map[string]task.HandlerFunc{
 			"block": func(context.Context, *task.Message) error { <-hold; return nil },
 		})})
+		wait(time.Minute) // consuming
+		paused := time.Now()
 		r.put(10, "block")
-		synctest.Wait()
+		wait(time.Second)
 		root := r.system.Tree()
 		if root.ID != "root" || root.Kind != "root" {
 			t.Errorf("root is %s of kind %s", root.ID, root.Kind)
 		}
 		n := find(root, "router:work")
-		if *n.Running != 3 || *n.Queued != 2 || *n.InFlight != 5 || n.State != "paused" {
-			t.Errorf("router: %d running, %d queued, %d in flight, %s", *n.Running, *n.Queued, *n.InFlight, n.State)
+		if *n.Running != 3 || *n.Queued != 2 || *n.InFlight != 5 || n.State != "paused" || !n.Since.Equal(paused) {
+			t.Errorf("router: %d running, %d queued, %d in flight, %s since %v, want 3, 2, 5, paused since %v", *n.Running, *n.Queued, *n.InFlight, n.State, n.Since, paused)
 		}
 		for i := range 3 {
 			w := find(root, fmt.Sprintf("work/%d", i+1))

@@ -7,12 +7,31 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
 
 	"github.com/magne-actors/magne-actors/internal/credit"
 )
+
+// TestPausedAt: the newest pause counts, also when it is over.
+func TestPausedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := credit.NewWatermark(1, 0)
+		if at := w.PausedAt(); !at.IsZero() {
+			t.Errorf("before any pause: got %v", at)
+		}
+		for range 2 {
+			time.Sleep(time.Second) // of the bubble
+			w.Add()
+			if at := w.PausedAt(); !at.Equal(time.Now()) {
+				t.Errorf("got %v, want now, %v", at, time.Now())
+			}
+			w.Done(1)
+		}
+	})
+}
 
 // TestGolden runs the histories in testdata against a Watermark and a Balancer.
 func TestGolden(t *testing.T) {

@@ -1,6 +1,9 @@
 package credit
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Watermark counts deliveries in flight with hysteresis: at High it pauses, and
 // it resumes when the count is down to Low.
@@ -18,6 +21,7 @@ type Watermark struct {
 	state     atomic.Int64 // depth<<1 | paused
 	peak      atomic.Int64
 	pauses    atomic.Int64
+	pausedAt  atomic.Int64  // of the newest pause, in ns of Unix time
 	wake      chan struct{} // capacity 1; Done sends, Wait receives; never closed
 }
 
@@ -60,6 +64,7 @@ func (w *Watermark) step(old, depth, bit int64) bool {
 	}
 	switch was := old & pausedBit; {
 	case bit > was:
+		w.pausedAt.Store(time.Now().UnixNano())
 		w.pauses.Add(1)
 	case bit < was:
 		select {
@@ -126,6 +131,15 @@ func (w *Watermark) Peak() int64 { return w.peak.Load() }
 
 // Paused reports whether the intake waits for the depth to fall to Low.
 func (w *Watermark) Paused() bool { return w.state.Load()&pausedBit != 0 }
+
+// PausedAt is when the newest pause began; the zero time if there was none. While
+// one begins it may still be that of the one before.
+func (w *Watermark) PausedAt() time.Time {
+	if at := w.pausedAt.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // Pauses is how often the depth has reached High.
 func (w *Watermark) Pauses() int64 { return w.pauses.Load() }

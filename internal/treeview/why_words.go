@@ -8,6 +8,9 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
+// above stands for an error that has been said.
+const above = "the error above"
+
 // because is the last error as the reason of what is said.
 func (w *why) because(n *supervisor.Node) string {
 	if n.LastError == "" {
@@ -21,7 +24,10 @@ func (w *why) before(n *supervisor.Node) string {
 	if n.LastError == "" {
 		return ""
 	}
-	return "; its last error was " + w.reason(n)
+	if text := w.reason(n); text != above {
+		return "; its last error was " + text
+	}
+	return "; its last error was the one above"
 }
 
 // reason is the last error, unless it has been said: siblings mostly fail alike, and
@@ -32,7 +38,7 @@ func (w *why) reason(n *supervisor.Node) string {
 	case text == "":
 		return "no error"
 	case w.repeats(text):
-		return "the error above"
+		return above
 	}
 	return text
 }
