@@ -26,6 +26,16 @@ func process(n *supervisor.Node, now time.Time, field func(name, text string)) {
 	field("last exit", clean(n.LastExit))
 }
 
+// lastError is the newest thing that went wrong with a node. A process that was lost
+// is replaced without its supervisor, whose error may be an old one. The end of one
+// that was asked to go has no reason in parentheses.
+func lastError(n *supervisor.Node) string {
+	if n.Kind == "slot" && strings.Contains(n.LastExit, " (") {
+		return n.LastExit
+	}
+	return n.LastError
+}
+
 // exits writes how the last processes of a seat have ended, each with the last
 // lines that it has written.
 func exits(b *strings.Builder, list []supervisor.ProcessExit) {

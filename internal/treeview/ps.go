@@ -37,7 +37,7 @@ func PS(root *supervisor.Node, now time.Time, o Options) string {
 	for _, n := range Flat(root) {
 		r := row{health: control.StateHealth(n.State), cells: []string{
 			clean(n.ID), clean(n.Kind), clean(n.State), pid(n), since(n.Since, now), figure(n.Queued), figure(n.Running),
-			since(n.BusySince, now), figure(n.Restarts), clean(n.LastError),
+			since(n.BusySince, now), figure(n.Restarts), clean(lastError(n)),
 		}}
 		r.widen(more, n, now)
 		g.rows = append(g.rows, r)

@@ -95,7 +95,7 @@ func (t *table) row(n *supervisor.Node, branch string) row {
 		cells: []string{
 			branch + clean(n.ID), clean(n.Kind), state(n), pid(n), since(n.Since, t.now),
 			figure(n.Restarts), figure(n.Queued), figure(n.Running), inFlight(n), figure(n.Settled),
-			clean(n.LastError),
+			clean(lastError(n)),
 		},
 	}
 	r.widen(t.more, n, t.now)
