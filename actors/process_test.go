@@ -202,8 +202,10 @@ func TestTooManyProcesses(t *testing.T) {
 		slots, workers int
 		ok             bool
 	}{
-		{Process, 4, MaxProcesses, true}, {Process, 4, MaxProcesses + 1, false},
-		{Oneshot, 4, MaxProcesses / 4, true}, {Oneshot, 4, MaxProcesses/4 + 1, false},
+		{Process, 4, MaxProcesses, true},
+		{Process, 4, MaxProcesses + 1, false},
+		{Oneshot, 4, MaxProcesses / 4, true},
+		{Oneshot, 4, MaxProcesses/4 + 1, false},
 		{Coroutine, 4, MaxProcesses + 1, true},
 	} {
 		if err := checkWorkers(&Pool{Mode: tt.mode, Slots: tt.slots}, tt.workers); (err == nil) != tt.ok {
