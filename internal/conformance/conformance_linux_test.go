@@ -165,7 +165,9 @@ func (b *bad) task(name string, id uint64) {
 	case b.role == "mute":
 	case b.role == "only beats":
 		go func() {
-			for range time.Tick(100 * time.Millisecond) {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for range tick.C {
 				b.say(`{"t":"beat"}`)
 			}
 		}()

@@ -14,7 +14,7 @@ func Status(s *control.Status, now time.Time, o Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%spid %d%sup %s%s%s\n", strings.TrimSpace("magne-actors "+clean(s.Version)), gap, s.PID, gap, since(s.Since, now), gap,
 		paint(strings.ToUpper(s.Health.String()), s.Health, o.Color))
-	fmt.Fprintf(&b, "%s, %s\n", count(int64(s.Nodes), "node", "nodes"), count(int64(s.Restarts), "restart", "restarts"))
+	fmt.Fprintf(&b, "%s, %s\n", count(int64(s.Nodes), "node", "nodes"), count(s.Restarts, "restart", "restarts"))
 	fmt.Fprintf(&b, "%d tasks run, %d deliveries in flight, %d settled\n", s.Running, s.InFlight, s.Settled)
 	if len(s.Problems) == 0 {
 		return b.String()
