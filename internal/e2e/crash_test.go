@@ -116,8 +116,8 @@ func (a *app) shownAsParked(t *testing.T) {
 	contains(t, tree, "FAILED", "boom", "parked", "suspended")
 	contains(t, a.look(2, "status"), "FAILED", "bad")
 	why := a.look(2, "why", "pool:bad")
-	contains(t, why, "pool:bad is parked since", "gave up: more than 2 restarts in 1m0s; last bad/1: panic: boom",
-		"Its siblings run on; `magne-actors restart pool:bad` starts it again.", "bad/1 has failed since")
+	contains(t, why, "pool:bad is parked since", ": more than 2 restarts in 1m0s; last bad/1: panic: boom.",
+		"Its siblings run on; `magne-actors restart pool:bad` starts it again.", "bad/1 3 times")
 	contains(t, a.look(0, "why", "router:good"), "router:good")
 	contains(t, a.look(2, "why", "root"), "pool:bad")
 	t.Logf("%s\n%s", tree, why)
