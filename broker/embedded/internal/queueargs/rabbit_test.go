@@ -102,6 +102,9 @@ func likely(name string) *rapid.Generator[any] {
 		"x-dead-letter-strategy": "at-most-once", "x-single-active-consumer": true, "x-queue-mode": "lazy",
 		"x-queue-leader-locator": "balanced",
 	}
+	if name == "x-expires" { // not so soon that the queue is gone when it is declared again
+		return rapid.SampledFrom([]any{int32(3_600_000), int64(3_600_000), int32(0), int32(-1), "1", true, []byte{1}})
+	}
 	v, ok := right[name]
 	if !ok {
 		v = int32(1)
