@@ -266,7 +266,7 @@ func (tr *tree) pool(id string, size int, change func(*supervisor.Spec), child .
 
 func TestSimpleOneForOneChildrenAreInstancesOfOneTemplate(t *testing.T) {
 	inBubble(t, func(tr *tree) {
-		want(t, tr.run(supervisor.Spec{}, tr.pool("p", 3, nil), tr.child("z")), "+p/1, +p/2, +p/3, +z")
+		want(t, tr.run(supervisor.Spec{}, tr.pool("p", 3, nil)), "+p/1, +p/2, +p/3")
 		want(t, tr.tell("p/2", crash{"x"}), "-p/2, p/2: abnormal, +p/2") // a simplified one_for_one
 		if got := tr.node("p").Detail; got != "dynamic" {
 			t.Errorf("detail: got %s", got)
