@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -122,11 +123,12 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 	calm := time.AfterFunc(60*time.Second, bstop)
 	defer calm.Stop()
 	awaitProgress(t, b, settled, func() string {
-		state := fmt.Sprintf("%d unsettled, %d ready, depth %d, router %+v", b.Unsettled(), b.Len("work"), held(p), find(s.Tree(), "router:work"))
+		var state strings.Builder
+		state.WriteString(fmt.Sprintf("%d unsettled, %d ready, depth %d, router %+v", b.Unsettled(), b.Len("work"), held(p), find(s.Tree(), "router:work")))
 		for i, w := range p.workers.all() {
-			state += fmt.Sprintf("; w%d assigned %d running %d abandoned %d", i, w.assigned.Load(), w.running.Load(), w.abandoned.Load())
+			state.WriteString(fmt.Sprintf("; w%d assigned %d running %d abandoned %d", i, w.assigned.Load(), w.running.Load(), w.abandoned.Load()))
 		}
-		return state
+		return state.String()
 	})
 	bstop()
 	breaker.Wait()

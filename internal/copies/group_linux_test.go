@@ -157,12 +157,13 @@ func TestCopiesAreOneInstance(t *testing.T) {
 	r := begin(t, 3, "good", nil).up()
 	got := tree(r.Tree())
 	one := "[copy/%d up [root@%d up [broker@%d connected] [router:p@%d consuming] [p/1@%d up]]]"
-	want := "root up [copies up"
+	var want strings.Builder
+	want.WriteString("root up [copies up")
 	for i := 1; i <= 3; i++ {
-		want += " " + fmt.Sprintf(one, i, i, i, i, i)
+		want.WriteString(" " + fmt.Sprintf(one, i, i, i, i, i))
 	}
-	if got != want+"]" {
-		t.Errorf("tree: got %s, want %s", got, want+"]")
+	if got != want.String()+"]" {
+		t.Errorf("tree: got %s, want %s", got, want.String()+"]")
 	}
 	if s := copies.Summary(r.Tree()); s != "3/3 copies, 3/3 workers ready, 6 in flight" {
 		t.Errorf("summary: %s", s)

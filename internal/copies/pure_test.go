@@ -183,11 +183,12 @@ func TestLastWords(t *testing.T) {
 
 // tree is a tree in one line.
 func tree(n *supervisor.Node) string {
-	text := n.ID + " " + n.State
+	var text strings.Builder
+	text.WriteString(n.ID + " " + n.State)
 	for _, c := range n.Children {
-		text += " [" + tree(c) + "]"
+		text.WriteString(" [" + tree(c) + "]")
 	}
-	return text
+	return text.String()
 }
 
 func above(states ...string) *supervisor.Node {

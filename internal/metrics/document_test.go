@@ -50,11 +50,12 @@ func table() string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, m := range metrics.Describe() {
-		labels := " "
+		var labels strings.Builder
+		labels.WriteString(" ")
 		for _, l := range m.Labels {
-			labels += "`" + l + "` "
+			labels.WriteString("`" + l + "` ")
 		}
-		fmt.Fprintf(&b, "| `%s` | %s |%s| %s |\n", m.Name, m.Type, labels, m.Help)
+		fmt.Fprintf(&b, "| `%s` | %s |%s| %s |\n", m.Name, m.Type, labels.String(), m.Help)
 	}
 	return b.String()
 }
