@@ -124,9 +124,9 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 	defer calm.Stop()
 	awaitProgress(t, b, settled, func() string {
 		var state strings.Builder
-		state.WriteString(fmt.Sprintf("%d unsettled, %d ready, depth %d, router %+v", b.Unsettled(), b.Len("work"), held(p), find(s.Tree(), "router:work")))
+		fmt.Fprintf(&state, "%d unsettled, %d ready, depth %d, router %+v", b.Unsettled(), b.Len("work"), held(p), find(s.Tree(), "router:work"))
 		for i, w := range p.workers.all() {
-			state.WriteString(fmt.Sprintf("; w%d assigned %d running %d abandoned %d", i, w.assigned.Load(), w.running.Load(), w.abandoned.Load()))
+			fmt.Fprintf(&state, "; w%d assigned %d running %d abandoned %d", i, w.assigned.Load(), w.running.Load(), w.abandoned.Load())
 		}
 		return state.String()
 	})
