@@ -202,15 +202,8 @@ func TestDlqReplayKilled(t *testing.T) {
 					t.Errorf("INT: exit %d: %s", code, p.stderr.tail())
 				}
 			}
-			var total map[string]int
-			eventually(t, "what was taken is back", func() (bool, any) {
-				total = map[string]int{}
-				r.counted(queue, total)
-				r.counted(dead(queue), total)
-				return len(total) == n, len(total)
-			})
 			now := 0
-			for id, c := range total {
+			for id, c := range r.settledDown(queue, n) {
 				if c > 1 {
 					now++
 				}
@@ -222,10 +215,6 @@ func TestDlqReplayKilled(t *testing.T) {
 				t.Errorf("an interrupted command has left copies of %d letters that are still there", now-twice)
 			}
 			twice = now
-			eventually(t, "what was counted is back", func() (bool, any) { // quorum queues take their time
-				got := r.ready(queue) + r.ready(dead(queue))
-				return got == n+twice, got
-			})
 			t.Logf("round %d: %d replayed, %d there twice", round, r.ready(queue), twice)
 			if twice > 256*(round+1) {
 				t.Errorf("round %d: %d messages are there twice", round, twice)
@@ -239,6 +228,27 @@ func TestDlqReplayKilled(t *testing.T) {
 			t.Errorf("in the end: %d of %d", len(total), n)
 		}
 	})
+}
+
+// settledDown counts the copies of n messages in a queue and its dead letters, once
+// what a killed command held, and what the counting took, is back: quorum queues
+// take their time.
+func (r *rabbit) settledDown(queue string, n int) (total map[string]int) {
+	r.t.Helper()
+	before := 0
+	eventually(r.t, "what was taken is back", func() (bool, any) {
+		total = map[string]int{}
+		r.counted(queue, total)
+		r.counted(dead(queue), total)
+		sum, last := 0, before
+		for _, c := range total {
+			sum += c
+		}
+		before = sum
+		ready := r.ready(queue) + r.ready(dead(queue))
+		return len(total) == n && ready == sum && sum == last, fmt.Sprintf("%d messages, %d copies, %d before, %d ready", len(total), sum, last, ready)
+	})
+	return total
 }
 
 // TestDlqMany: ten thousand, looked at and replayed in a time that people wait.
