@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/task"
@@ -85,6 +86,8 @@ func (f *firehose) Consume(_ context.Context, s broker.Source) (broker.Consumer,
 	f.credit <- struct{}{}
 	return f, nil
 }
+
+func (f *firehose) Blocked() (string, time.Time) { return "", time.Time{} }
 
 func (f *firehose) Declare(context.Context, broker.Queue) error { return nil }
 

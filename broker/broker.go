@@ -40,8 +40,14 @@ type Session interface {
 	// wraps ErrUnroutable, ErrRefused or ErrUnknown.
 	Publish(ctx context.Context, p *Publication, done func(error)) error
 
+	// Blocked returns since when, and in its own words why, the broker takes no
+	// publications from this session (connection.blocked, in an alarm about memory
+	// or disk), or the zero time when it does. Publish waits meanwhile, and
+	// consumers go on. It does not block.
+	Blocked() (reason string, since time.Time)
+
 	// Done is closed when the session is dead; Err then says why (nil after a
-	// Close of ours).
+	// Close of ours). See [FaultOf].
 	Done() <-chan struct{}
 	Err() error
 

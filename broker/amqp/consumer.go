@@ -181,19 +181,15 @@ func (c *consumer) pump(l *lane, in <-chan amqp091.Delivery) {
 func (c *consumer) watch(l *lane) {
 	select {
 	case said := <-l.closed:
-		if said != nil {
-			c.die(fmt.Errorf("amqp: consume %q: channel closed by the broker: %s", c.queue, tell(said)))
-		} else {
-			c.die(fmt.Errorf("amqp: consume %q: channel closed", c.queue))
-		}
+		c.die(ended(c.queue, said))
 	case _, ok := <-l.cancels:
 		if ok {
-			c.die(fmt.Errorf("amqp: consume %q: cancelled by the broker: the queue was deleted or its node is down", c.queue))
+			c.die(fmt.Errorf("amqp: consume %q: %w: the queue was deleted, or its node is down, or a delivery was not settled in time", c.queue, broker.ErrCancelled))
 			return
 		}
 		// Closed with the channel; closed says why.
 		if said := <-l.closed; said != nil {
-			c.die(fmt.Errorf("amqp: consume %q: channel closed by the broker: %s", c.queue, tell(said)))
+			c.die(ended(c.queue, said))
 		}
 	case <-c.done:
 	}

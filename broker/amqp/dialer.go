@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -144,7 +145,27 @@ func (d Dialer) where() string {
 type link struct {
 	*amqp091.Connection
 	wire   *coalescer
-	closed chan *amqp091.Error // from amqp091-go, capacity 1; closed by it
+	closed chan *amqp091.Error   // from amqp091-go, capacity 1; closed by it
+	blocks chan amqp091.Blocking // from amqp091-go; closed by it
+	block  atomic.Pointer[block] // not nil: the broker blocks the connection
+}
+
+// block is a connection.blocked.
+type block struct {
+	reason string
+	since  time.Time
+}
+
+// note remembers what the broker has said about blocking. One that does not read
+// may take as long as it likes; see coalescer.setPatient.
+func (l *link) note(b amqp091.Blocking) {
+	l.wire.setPatient(b.Active)
+	switch {
+	case !b.Active:
+		l.block.Store(nil)
+	case l.block.Load() == nil:
+		l.block.Store(&block{b.Reason, time.Now()})
+	}
 }
 
 // connect opens one connection for role. It blocks until the handshake is done,
@@ -193,7 +214,8 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 		return nil, dialError(ctx, err)
 	}
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
-	return &link{Connection: conn, wire: wire, closed: closed}, nil
+	blocks := conn.NotifyBlocked(make(chan amqp091.Blocking, 16))
+	return &link{Connection: conn, wire: wire, closed: closed, blocks: blocks}, nil
 }
 
 // dialError gives a failed handshake its meaning.
@@ -201,11 +223,20 @@ func dialError(ctx context.Context, err error) error {
 	reply, isReply := errors.AsType[*amqp091.Error](err)
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return &meant{context.Cause(ctx), broker.ErrUnreachable}
 	case isDenied(err):
-		return fmt.Errorf("%w: %s", broker.ErrDenied, tell(err))
+		denied := fmt.Errorf("%w: %w", broker.ErrDenied, replied(reply))
+		if reply.Code == amqp091.NotAllowed {
+			return &meant{denied, broker.ErrVhost}
+		}
+		return denied
 	case isReply && !reply.Server && reply.Code == amqp091.AccessRefused:
 		return errSilence
+	case isReply && reply.Server:
+		return replied(reply)
+	}
+	if _, ok := errors.AsType[net.Error](err); ok { // refused, no route, no such host, a timeout
+		return &meant{err, broker.ErrUnreachable}
 	}
 	return err
 }
@@ -259,12 +290,25 @@ func (l *link) close(ctx context.Context) {
 
 // cause returns why the link died, given what amqp091-go said about it. It is
 // nil when it said nothing: then it was closed by us.
-func (l *link) cause(said *amqp091.Error) error {
+func (l *link) cause(reply *amqp091.Error) error {
 	if err := l.wire.failure(); err != nil {
-		return fmt.Errorf("amqp: connection lost: %w", err)
+		lost := fmt.Errorf("amqp: connection lost: %w", err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &meant{lost, broker.ErrSilent}
+		}
+		return lost
 	}
-	if said == nil {
+	switch {
+	case reply == nil:
 		return nil
+	case reply.Server:
+		return fmt.Errorf("amqp: connection lost: %w", replied(reply))
 	}
-	return fmt.Errorf("amqp: connection lost: %s", tell(said))
+	lost := fmt.Errorf("amqp: connection lost: %s", tell(reply))
+	// All that amqp091-go leaves of a read that took longer than the heartbeats is
+	// its text.
+	if strings.HasSuffix(reply.Reason, os.ErrDeadlineExceeded.Error()) {
+		return &meant{lost, broker.ErrSilent}
+	}
+	return lost
 }

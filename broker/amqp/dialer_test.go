@@ -39,6 +39,13 @@ func TestDialDenied(t *testing.T) {
 			if !errors.Is(err, broker.ErrDenied) {
 				t.Errorf("got %v, want ErrDenied", err)
 			}
+			want := broker.FaultDenied
+			if strings.Contains(name, "vhost") {
+				want = broker.FaultVhost
+			}
+			if got := broker.FaultOf(err); got != want {
+				t.Errorf("got the fault %q, want %q", got, want)
+			}
 			wantNoSecret(t, err)
 		})
 	}
@@ -89,6 +96,9 @@ func TestDialNobodyListens(t *testing.T) {
 	_, err = amqp.Dialer{URL: "amqp://guest:" + secret + "@" + addr + "/"}.Dial(t.Context())
 	if errors.Is(err, broker.ErrDenied) || err == nil || !strings.Contains(err.Error(), addr) {
 		t.Errorf("got %v, want an error that names %s and is not ErrDenied", err, addr)
+	}
+	if got := broker.FaultOf(err); got != broker.FaultUnreachable {
+		t.Errorf("got the fault %q, want %q", got, broker.FaultUnreachable)
 	}
 	wantNoSecret(t, err)
 }

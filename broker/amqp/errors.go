@@ -70,8 +70,44 @@ func classify(what string, err error) error {
 	case reply.Code == amqp091.AccessRefused:
 		meaning = broker.ErrDenied
 	}
+	// Whatever the broker refuses, it closes the channel for it.
 	if meaning == nil {
-		return fmt.Errorf("amqp: %s: %s", what, tell(err))
+		return &meant{fmt.Errorf("amqp: %s: %w", what, replied(reply)), broker.ErrChannelClosed}
 	}
-	return fmt.Errorf("amqp: %s: %w: %s%s", what, meaning, tell(err), advice)
+	return &meant{fmt.Errorf("amqp: %s: %w: %w%s", what, meaning, replied(reply), advice), broker.ErrChannelClosed}
 }
+
+// replied is a reply of the broker without amqp091-go's type.
+func replied(reply *amqp091.Error) *broker.ReplyError {
+	return &broker.ReplyError{Code: reply.Code, Text: reply.Reason}
+}
+
+// ended gives the end of a consumer's channel its meaning; reply is nil when
+// nobody has said why. The texts are those of rabbit_channel.erl.
+func ended(queue string, reply *amqp091.Error) error {
+	if reply == nil {
+		return fmt.Errorf("amqp: consume %q: channel closed", queue)
+	}
+	if !reply.Server {
+		return fmt.Errorf("amqp: consume %q: channel closed: %s", queue, tell(reply))
+	}
+	err := fmt.Errorf("amqp: consume %q: %w: %w", queue, broker.ErrChannelClosed, replied(reply))
+	var meaning error
+	switch {
+	case reply.Code == amqp091.PreconditionFailed && strings.Contains(reply.Reason, "delivery acknowledgement on channel"):
+		meaning = broker.ErrAckTimeout
+	case reply.Code == amqp091.PreconditionFailed && strings.Contains(reply.Reason, "unknown delivery tag"):
+		meaning = broker.ErrUnknownTag
+	default:
+		return err
+	}
+	return &meant{err, meaning}
+}
+
+// meant is an error with a meaning that its text has already.
+type meant struct {
+	error
+	meaning error
+}
+
+func (e *meant) Unwrap() []error { return []error{e.error, e.meaning} }

@@ -118,7 +118,6 @@ type publishLink struct {
 	slots    chan struct{} // capacity: the confirm window
 	confirms chan amqp091.Confirmation
 	returns  chan amqp091.Return
-	blocks   chan amqp091.Blocking
 	chClosed chan *amqp091.Error
 	done     chan struct{} // closed when nothing can be published any more
 
@@ -148,7 +147,6 @@ func newPublishLink(conn *link, window int) (*publishLink, error) {
 		// only for a while and then drops what it had for it.
 		confirms: ch.NotifyPublish(make(chan amqp091.Confirmation, window)),
 		returns:  ch.NotifyReturn(make(chan amqp091.Return, window)),
-		blocks:   conn.NotifyBlocked(make(chan amqp091.Blocking, 16)),
 		chClosed: ch.NotifyClose(make(chan *amqp091.Error, 1)),
 	}
 	if err := ch.Confirm(false); err != nil {
@@ -230,7 +228,7 @@ func (l *publishLink) awaitGate(ctx context.Context) error {
 // gate follows connection.blocked and connection.unblocked.
 func (l *publishLink) gate() {
 	for b := range l.blocks {
-		l.wire.setPatient(b.Active)
+		l.note(b)
 		l.mu.Lock()
 		switch {
 		case b.Active && l.blocked == nil:

@@ -36,8 +36,12 @@ func newSession(d Dialer, l *link) *session {
 	s := &session{d: d, link: l, done: make(chan struct{}), consumers: map[*consumer]struct{}{}}
 	s.pub = newPublisher(s)
 	s.wg.Go(func() {
-		said := <-l.closed
-		s.die(l.cause(said))
+		s.die(l.cause(<-l.closed))
+	})
+	s.wg.Go(func() {
+		for b := range l.blocks {
+			l.note(b)
+		}
 	})
 	return s
 }
@@ -76,6 +80,23 @@ func (s *session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// Blocked implements [broker.Session]. The broker blocks connections that publish;
+// ours for consuming does not, but what it says is heard.
+func (s *session) Blocked() (reason string, since time.Time) {
+	links := []*link{s.link}
+	s.pub.mu.Lock()
+	if s.pub.link != nil && !s.pub.link.isDone() {
+		links = append(links, s.pub.link.link)
+	}
+	s.pub.mu.Unlock()
+	for _, l := range links {
+		if b := l.block.Load(); b != nil && (since.IsZero() || b.since.Before(since)) {
+			reason, since = b.reason, b.since
+		}
+	}
+	return reason, since
 }
 
 // usable returns why nothing can be started on the session any more.

@@ -217,8 +217,8 @@ func TestPeerVanishes(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the session does not notice")
 	}
-	if s.Err() == nil {
-		t.Error("the session does not say why it ended")
+	if err := s.Err(); !errors.Is(err, broker.ErrSilent) || broker.FaultOf(err) != broker.FaultSilent {
+		t.Errorf("the session ended with %v, want ErrSilent", err)
 	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)

@@ -172,6 +172,9 @@ func testBlocked(e *env) {
 		}
 	}
 	e.wantError(refused, context.DeadlineExceeded)
+	if reason, since := s.Blocked(); since.IsZero() || reason == "" {
+		e.Errorf("blocked: got %q since %v, want a reason and a time", reason, since)
+	}
 	e.settle(c, broker.Ack, e.receive(c, 5)...)
 	e.settle(c, broker.Ack, e.receive(c, 5)...)
 
@@ -182,6 +185,9 @@ func testBlocked(e *env) {
 		}
 	}
 	e.publish(s, q, "free")
+	if reason, since := s.Blocked(); !since.IsZero() {
+		e.Errorf("not blocked any more: got %q since %v", reason, since)
+	}
 	for range accepted + 1 {
 		e.settle(c, broker.Ack, e.receive(c, 1)...)
 	}

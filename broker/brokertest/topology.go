@@ -117,9 +117,7 @@ func testQueueDeleted(e *env) {
 		e.publish(s, q, "one")
 		got := e.receive(c, 1)[0]
 		e.f.DeleteQueue(e.T, q.Name)
-		if err := e.dead(c, "the consumer of a deleted queue"); err == nil {
-			e.Error("the consumer does not say why it ended")
-		}
+		e.wantError(e.dead(c, "the consumer of a deleted queue"), broker.ErrCancelled)
 		e.ended(c)
 		e.wantError(c.Settle(got.Tag, broker.Ack), broker.ErrStale)
 		e.publish(s, neighbour, "alive")

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
 )
@@ -22,9 +23,15 @@ type Broker struct {
 	sessions map[*session]bool
 	denied   error // what Dial answers instead of a session
 	refuse   error // what every publication is answered with
+	blocked  block // what every session says of itself
 	wrong    []string
 	acked    int
 	peak     int // most unsettled deliveries of one consumer
+}
+
+type block struct {
+	reason string
+	since  time.Time
 }
 
 type queue struct {
@@ -127,22 +134,40 @@ func (b *Broker) Refuse(err error) {
 	b.refuse = err
 }
 
+// Block has every session say that it is blocked since now, for that reason; ""
+// ends it. Publications are accepted all the same: a test that wants to see one
+// wait wraps the session.
+func (b *Broker) Block(reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.blocked = block{}
+	if reason != "" {
+		b.blocked = block{reason, time.Now()}
+	}
+}
+
 // CutSessions kills every session: their deliveries return to the queues.
-func (b *Broker) CutSessions() {
+func (b *Broker) CutSessions() { b.CutSessionsFor(ErrCut) }
+
+// CutSessionsFor is CutSessions with another reason.
+func (b *Broker) CutSessionsFor(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s := range b.sessions {
-		s.end(ErrCut)
+		s.end(err)
 	}
 }
 
 // CutConsumers kills the consumers of a queue and leaves the sessions alive.
-func (b *Broker) CutConsumers(queue string) {
+func (b *Broker) CutConsumers(queue string) { b.CutConsumersFor(queue, ErrCut) }
+
+// CutConsumersFor is CutConsumers with another reason.
+func (b *Broker) CutConsumersFor(queue string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := b.queue(queue)
 	for _, c := range append([]*consumer(nil), q.consumers...) {
-		c.end(ErrCut)
+		c.end(err)
 	}
 }
 
@@ -239,6 +264,12 @@ func (s *session) Publish(_ context.Context, p *broker.Publication, done func(er
 	s.b.mu.Unlock()
 	done(err)
 	return nil
+}
+
+func (s *session) Blocked() (reason string, since time.Time) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return s.b.blocked.reason, s.b.blocked.since
 }
 
 func (s *session) Done() <-chan struct{} { return s.done }
