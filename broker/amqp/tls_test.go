@@ -68,12 +68,11 @@ func selfSigned(t *testing.T, dir string) (pool *x509.CertPool) {
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	pool := selfSigned(t, dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	n := testenv.Private(t, testenv.Options{Config: fmt.Sprintf(
 		"listeners.ssl.1 = %s\nssl_options.certfile = %s/cert.pem\nssl_options.keyfile = %s/key.pem\nssl_options.cacertfile = %s/cert.pem\n",
 		addr, dir, dir, dir)})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,14 +71,11 @@ func newEmbeddedWorld(t *testing.T) *world {
 	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // 5672 may be taken, and stays free for others
+	port, err := testenv.FreePort() // 5672 may be taken, and stays free for others
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, tmp := l.Addr().String(), t.TempDir()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address, tmp := fmt.Sprintf("127.0.0.1:%d", port), t.TempDir()
 	return &world{tmp: tmp, url: "amqp://guest:guest@" + address + "/", broker: []string{
 		"MAGNE_BROKER_EMBEDDED_LISTEN=" + address, "MAGNE_BROKER_EMBEDDED_DIR=" + filepath.Join(tmp, "magne-data"),
 	}}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -238,12 +238,11 @@ func (a *app) data() string { return filepath.Join(a.dir, "magne-data") }
 // freeAddress is one on which nothing listens, for the moment.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // write writes the configuration and returns the instance that is to have it.

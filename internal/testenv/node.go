@@ -120,12 +120,10 @@ func (n *Node) configure() error {
 func freePorts() (ports, error) {
 	var p ports
 	for _, port := range []*int{&p.amqp, &p.dist, &p.epmd} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if *port, err = FreePort(); err != nil {
 			return p, err
 		}
-		defer l.Close() // all at the end, so that they differ
-		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
 }
