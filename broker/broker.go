@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -31,13 +32,25 @@ type Session interface {
 	// leaves alone. It blocks and fails as Consume does.
 	Declare(ctx context.Context, q Queue) error
 
+	// Apply declares the exchanges of t, then its queues as each of them asks for,
+	// then its bindings, on channels of its own. What exists as described is left as
+	// it is, so that Apply may be repeated. It blocks until the broker has done all of
+	// it or ctx ends. It stops at the first refusal: what came before is declared, and
+	// the session stays alive. The error names the object and wraps ErrTopology when
+	// that exists with other arguments or leads to one that is missing, and
+	// ErrForbidden when the user has no right to it.
+	Apply(ctx context.Context, t Topology) error
+
 	// Publish hands p to the broker, persistent and mandatory as p says. It
 	// blocks while the confirm window is full or the broker has blocked the
 	// connection, at most until ctx ends; a non-nil error means that p was not
 	// accepted and done is never called; it wraps ErrInvalid when p itself is why.
 	// Otherwise done is called exactly once, from a goroutine of the session that
 	// it must not block: with nil after the broker's confirm, or with an error that
-	// wraps ErrUnroutable, ErrRefused or ErrUnknown.
+	// wraps ErrUnroutable, ErrRefused or ErrUnknown; one that wraps ErrUnroutable
+	// wraps ErrTopology as well when there is no such exchange, and one that wraps
+	// ErrRefused wraps ErrForbidden when the user may not publish to it. Neither
+	// disturbs other publications.
 	Publish(ctx context.Context, p *Publication, done func(error)) error
 
 	// Blocked returns since when, and in its own words why, the broker takes no
@@ -157,8 +170,11 @@ const (
 type Queue struct {
 	Name    string
 	Declare Declare
-	Durable bool           // survives a broker restart; the exchange, if any, too
-	Args    map[string]any // x-queue-type and the like
+	Durable bool // survives a broker restart; the exchange, if any, too
+
+	// Args are x-queue-type and the like. An x-delivery-limit of -1 says that there is
+	// none; a broker that has none of itself and takes no negative one is not told.
+	Args map[string]any
 
 	// Exchange, when not empty, is a direct exchange to declare and to bind the
 	// queue to with Key, or with its own name where Key is empty.
@@ -179,6 +195,9 @@ var (
 	ErrDenied = errors.New("access refused by the broker")
 	// ErrTopology: a queue or exchange is missing or has other arguments.
 	ErrTopology = errors.New("topology mismatch")
+	// ErrForbidden: the user may not do that to this queue or exchange. Errors that
+	// wrap it wrap ErrDenied, too.
+	ErrForbidden = fmt.Errorf("no permission: %w", ErrDenied)
 	// ErrStale: the consumer of that delivery is dead.
 	ErrStale = errors.New("consumer is gone")
 	// ErrUnroutable: the message reached no queue (basic.return).

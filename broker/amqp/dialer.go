@@ -252,19 +252,30 @@ func (d Dialer) supported(server amqp091.Table) error {
 	if d.Product != "" && product != d.Product {
 		return fmt.Errorf("%w: %q, want %q", ErrProduct, product, d.Product)
 	}
-	if product != "RabbitMQ" {
-		return nil
-	}
-	var have [2]int
-	for i, part := range strings.SplitN(version, ".", 3) {
-		if i < len(have) {
-			have[i], _ = strconv.Atoi(part) // what is not a number is older than all
-		}
-	}
-	if slices.Compare(have[:], oldest[:]) < 0 {
+	if product == rabbitMQ && !atLeast(version, oldest) {
 		return fmt.Errorf("RabbitMQ %q is too old, need %d.%d or later", version, oldest[0], oldest[1])
 	}
 	return nil
+}
+
+const rabbitMQ = "RabbitMQ"
+
+// atLeast compares a version with a release. What is not a number is older than all.
+func atLeast(version string, release [2]int) bool {
+	var have [2]int
+	for i, part := range strings.SplitN(version, ".", 3) {
+		if i < len(have) {
+			have[i], _ = strconv.Atoi(part)
+		}
+	}
+	return slices.Compare(have[:], release[:]) >= 0
+}
+
+// atLeast says whether the broker is RabbitMQ of that release or a later one.
+func (l *link) atLeast(release [2]int) bool {
+	product, _ := l.Properties["product"].(string)
+	version, _ := l.Properties["version"].(string)
+	return product == rabbitMQ && atLeast(version, release)
 }
 
 // close ends the connection in good order within some two seconds, or at once

@@ -68,7 +68,7 @@ func classify(what string, err error) error {
 	case reply.Code == amqp091.PreconditionFailed:
 		meaning, advice = broker.ErrTopology, "; it exists with other arguments: use declare: passive to take it as it is, or delete it"
 	case reply.Code == amqp091.AccessRefused:
-		meaning = broker.ErrDenied
+		meaning = broker.ErrForbidden
 	}
 	// Whatever the broker refuses, it closes the channel for it.
 	if meaning == nil {

@@ -66,13 +66,13 @@ func TestClassify(t *testing.T) {
 	}{
 		{amqp091.Error{Code: 404, Server: true}, broker.ErrTopology},
 		{amqp091.Error{Code: 406, Server: true}, broker.ErrTopology},
-		{amqp091.Error{Code: 403, Server: true}, broker.ErrDenied},
+		{amqp091.Error{Code: 403, Server: true}, broker.ErrForbidden},
 		{amqp091.Error{Code: 403, Server: true, Reason: "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use"}, nil},
 		{amqp091.Error{Code: 405, Server: true}, nil},
 		{amqp091.Error{Code: 404, Server: false}, nil},
 	} {
 		err := classify("declare", &c.reply)
-		for _, meaning := range []error{broker.ErrTopology, broker.ErrDenied} {
+		for _, meaning := range []error{broker.ErrTopology, broker.ErrForbidden} {
 			if errors.Is(err, meaning) != (meaning == c.want) { //nolint:errorlint // the very value is compared
 				t.Errorf("%+v: got %v, want %v", c.reply, err, c.want)
 			}

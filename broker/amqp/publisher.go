@@ -328,6 +328,12 @@ func (x *pending) outcome(ack bool) error {
 	return nil
 }
 
+// What a closed channel says about the publications to the exchange that it names.
+var (
+	errNoExchange = fmt.Errorf("%w: no such exchange: %w", broker.ErrUnroutable, broker.ErrTopology)
+	errForbidden  = fmt.Errorf("%w: %w", broker.ErrRefused, broker.ErrForbidden)
+)
+
 // lost is the outcome of a publication whose confirm cannot come any more. When
 // the broker closed the channel because of its exchange, that is known.
 func (x *pending) lost(said *amqp091.Error, cause error) error {
@@ -335,9 +341,9 @@ func (x *pending) lost(said *amqp091.Error, cause error) error {
 	if said != nil && said.Server && strings.Contains(said.Reason, "exchange '"+x.p.Exchange+"'") {
 		switch said.Code {
 		case amqp091.NotFound:
-			meaning = broker.ErrUnroutable
+			meaning = errNoExchange
 		case amqp091.AccessRefused:
-			meaning = broker.ErrRefused
+			meaning = errForbidden
 		}
 	}
 	text := "closed"

@@ -47,7 +47,7 @@ func Run(t *testing.T, f Features, dial func(*testing.T) broker.Dialer) {
 	if f.Credit == 0 {
 		f.Credit = 2500
 	}
-	for _, group := range [][]testCase{deliveryCases, settleCases, publishCases, topologyCases, lifeCases, faultCases} {
+	for _, group := range [][]testCase{deliveryCases, settleCases, publishCases, topologyCases, applyCases, lifeCases, faultCases} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				if c.skip != nil && c.skip(f) {

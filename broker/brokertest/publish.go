@@ -64,7 +64,9 @@ func testMissingExchange(e *env) {
 	c := e.consume(s, broker.Source{Queue: q, Credit: 1})
 	for range 3 {
 		p := &broker.Publication{Exchange: q.Name + ".missing", RoutingKey: "k", Body: []byte("lost")}
-		e.wantError(broker.PublishAndWait(e.ctx, s, p), broker.ErrUnroutable)
+		err := broker.PublishAndWait(e.ctx, s, p)
+		e.wantError(err, broker.ErrUnroutable)
+		e.wantError(err, broker.ErrTopology)
 		e.publish(s, q, "good")
 		e.settle(c, broker.Ack, e.receive(c, 1)...)
 	}

@@ -70,6 +70,7 @@ func packages() map[string]Package {
 		"internal/credit":  {StdOnly: true},
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
+		"internal/ladder":  {Imports: []string{"broker"}, StdOnly: true},
 		"internal/dlq":     {Imports: []string{"broker", "broker/amqp"}},
 
 		// What is around the runtime.
@@ -81,7 +82,7 @@ func packages() map[string]Package {
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
 		"internal/top":        {Imports: []string{"internal/control", "internal/treeview", "supervisor"}},
 		"internal/testenv":    {StdOnly: true},
-		"internal/fakebroker": {Imports: []string{"broker"}, StdOnly: true},
+		"internal/fakebroker": {Imports: []string{"broker", "internal/ladder"}, StdOnly: true},
 		"internal/archtest":   {StdOnly: true},
 		"internal/clienttest": {StdOnly: true}, // tests only
 		"internal/e2e":        {StdOnly: true}, // tests only

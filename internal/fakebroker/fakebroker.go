@@ -27,6 +27,7 @@ type Broker struct {
 	wrong    []string
 	acked    int
 	peak     int // most unsettled deliveries of one consumer
+	delayed  int // messages that wait on the ladder
 }
 
 type block struct {
@@ -256,7 +257,7 @@ func (s *session) Publish(_ context.Context, p *broker.Publication, done func(er
 		return broker.ErrClosed
 	}
 	err := s.b.refuse
-	if err == nil {
+	if err == nil && !s.b.delay(p) {
 		q := s.b.queue(p.RoutingKey)
 		q.ready.PushBack(&message{pub: *p})
 		q.deliver(s.b)
