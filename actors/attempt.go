@@ -14,15 +14,17 @@ import (
 
 // The headers that travel with copies of a message.
 const (
-	headerAttempt   = "x-attempt"    // of the next run; absent means 1
-	headerReason    = "x-reason"     // why it is a dead letter
-	headerError     = "x-error"      // what the last attempt said, at most maxErrorHeader bytes
-	headerFirstSeen = "x-first-seen" // RFC 3339, when its first failed attempt was over
-	headerNode      = "x-node"       // host name of the worker
-	headerQueue     = "x-queue"      // the queue that it was consumed from
-	headerLost      = "x-magne-lost" // how many worker processes have died under it
-	headerAutopsy   = "x-autopsy"    // how the last of them ended, at most maxAutopsyHeader bytes
-	headerStripped  = "x-stripped"   // true: the publisher's headers were too large to be kept
+	headerAttempt   = "x-attempt"       // of the next run; absent means 1
+	headerReason    = "x-reason"        // why it is a dead letter
+	headerError     = "x-error"         // what the last attempt said, at most maxErrorHeader bytes
+	headerFirstSeen = "x-first-seen"    // RFC 3339, when its first failed attempt was over
+	headerNode      = "x-node"          // host name of the worker
+	headerQueue     = "x-queue"         // the queue that it was consumed from
+	headerLost      = "x-magne-lost"    // how many worker processes have died under it
+	headerSnoozes   = "x-magne-snoozes" // how often it was put off by task.Retry
+	headerKind      = "x-error-kind"    // of x-error, as task.ErrorKind has it
+	headerAutopsy   = "x-autopsy"       // how the last of them ended, at most maxAutopsyHeader bytes
+	headerStripped  = "x-stripped"      // true: the publisher's headers were too large to be kept
 )
 
 const (
@@ -62,6 +64,11 @@ func (p *pool) attempt(f *flight, handle task.HandlerFunc) verdict {
 	return p.judge(f, err, context.Cause(ctx))
 }
 
+// pastOf reads what a delivery has been through. Publishers do not set any of it.
+func pastOf(d *broker.Delivery) past {
+	return past{attempt: attemptOf(d), snoozes: count(d.Headers[headerSnoozes], 0), lost: count(d.Headers[headerLost], 0)}
+}
+
 // attemptOf reads the number of the attempt that a delivery is for. Publishers
 // do not set it; whatever is no number from 1 up is 1.
 func attemptOf(d *broker.Delivery) int {
@@ -93,8 +100,7 @@ func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker
 	if v.free {
 		c.Headers[headerAttempt] = int64(v.attempt)
 	}
-	c.Headers[headerError] = clip(v.err)
-	noteLost(c, v)
+	noteError(c, v)
 	noteFirstSeen(c, now)
 	return c
 }
@@ -111,16 +117,22 @@ func deadLetter(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.
 	c.Persistent, c.Expiration = true, ""
 	c.Headers[headerAttempt] = int64(v.attempt)
 	c.Headers[headerReason] = v.reason
-	c.Headers[headerError] = clip(v.err)
 	c.Headers[headerQueue] = p.Queue.Name
 	c.Headers[headerNode] = p.node
-	noteLost(c, v)
+	noteError(c, v)
 	noteFirstSeen(c, now)
 	return c
 }
 
-// noteLost says that the task's worker has died.
-func noteLost(c *broker.Publication, v *verdict) {
+// noteError says how the last run ended.
+func noteError(c *broker.Publication, v *verdict) {
+	c.Headers[headerError] = clip(v.err)
+	if v.kind != "" {
+		c.Headers[headerKind] = v.kind
+	}
+	if v.snoozes > 0 {
+		c.Headers[headerSnoozes] = int64(v.snoozes)
+	}
 	if v.lost > 0 {
 		c.Headers[headerLost] = int64(v.lost)
 	}
@@ -140,7 +152,8 @@ func noteFirstSeen(c *broker.Publication, now time.Time) {
 func strip(c *broker.Publication) {
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch k {
-		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue, headerLost, headerAutopsy:
+		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue, headerLost, headerAutopsy,
+			headerSnoozes, headerKind:
 			return false
 		}
 		return true

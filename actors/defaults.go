@@ -67,10 +67,7 @@ func (p Pool) withDefaults() Pool {
 	}
 	p.AbandonAfter = cmp.Or(p.AbandonAfter, 5*time.Second)
 	p.MaxBody = cmp.Or(p.MaxBody, DefaultMaxBody)
-	p.Retry.MaxAttempts = cmp.Or(p.Retry.MaxAttempts, 5)
-	if p.Retry.Backoff == (supervisor.Backoff{}) {
-		p.Retry.Backoff = supervisor.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}
-	}
+	p.Retry = p.Retry.withDefaults()
 	if p.Supervise == nil {
 		p.Supervise = &supervisor.Spec{
 			Strategy: supervisor.OneForOne, Intensity: 5, Period: time.Minute, Parallel: true,
@@ -135,6 +132,5 @@ func (p Pool) problems() []error {
 	check(p.Low >= 0 && p.Low < max(p.High, 1), "Low is %d, it must be below High (%d)", p.Low, p.High)
 	check(p.Timeout >= 0 && p.AbandonAfter > 0, "Timeout (%v) and AbandonAfter (%v) must not be negative", p.Timeout, p.AbandonAfter)
 	check(p.MaxBody > 0, "MaxBody is %d, it must be at least 1", p.MaxBody)
-	check(p.Retry.MaxAttempts > 0, "Retry.MaxAttempts is %d, it must be at least 1", p.Retry.MaxAttempts)
-	return errs
+	return append(errs, p.Retry.problems()...)
 }

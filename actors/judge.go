@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/internal/restart"
 	"github.com/magne-actors/magne-actors/supervisor/process"
 )
@@ -21,11 +20,12 @@ const maxBounces = 16
 // judge decides what becomes of a flight whose run ended with err; cause is that
 // of its context, if that is done.
 func (p *pool) judge(f *flight, err, cause error) verdict {
-	n := attemptOf(f.delivery)
+	before := pastOf(f.delivery)
 	if errors.Is(err, process.ErrNotStarted) && cause == nil {
-		return verdict{action: againIt, attempt: n, err: err}
+		return verdict{action: againIt, attempt: before.attempt, err: err}
 	}
-	v := judge(&p.Retry, n, err, cause, rand.Float64())
+	policy := p.policyFor(f)
+	v := judge(policy, before, err, cause, rand.Float64())
 	lost, ok := errors.AsType[*process.LostError](err)
 	if !ok || v.action == requeueIt || v.reason == reasonCancelled {
 		return v
@@ -39,28 +39,25 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 		v.action, v.reason, v.after, v.free = retryIt, "", 0, true
 		return v
 	}
-	return p.judgeLost(v, lostBefore(f.delivery)+1)
+	return p.judgeLost(v, policy, before.lost+1)
 }
 
 // judgeLost decides about a task under which n workers have died by now. It may
 // have killed them or have been there by chance: a death is no attempt, but there
 // is a limit to them.
-func (p *pool) judgeLost(v verdict, n int) verdict {
+func (p *pool) judgeLost(v verdict, policy *Retry, n int) verdict {
 	v.lost, v.free = n, true
 	most := defaultMaxLost
 	if p.Process != nil {
 		most = cmp.Or(p.Process.MaxLost, most)
 	}
-	if n >= most {
+	if n >= most || matches(policy.DiscardOn, v.kind) {
 		v.action, v.reason = deadLetterIt, reasonLost
 		return v
 	}
-	v.action, v.reason, v.after = retryIt, "", restart.Backoff(p.Retry.Backoff).Delay(n, rand.Float64())
+	v.action, v.reason, v.after = retryIt, "", restart.Backoff(policy.Backoff).Delay(n, rand.Float64())
 	return v
 }
-
-// lostBefore is how many workers have died under the task before.
-func lostBefore(d *broker.Delivery) int { return count(d.Headers[headerLost], 0) }
 
 // autopsy is what a dead letter says of the worker's end: what happened, and the
 // end of the log.

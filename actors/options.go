@@ -160,16 +160,3 @@ type Size struct {
 	// added; 200 ms by default.
 	ScaleUpAfter time.Duration
 }
-
-// Retry is what happens after a failed attempt. The wait is spent in this
-// process, with the delivery unsettled and counted in the window; then a copy
-// with the next attempt number is published to the queue's end and, once the
-// broker has confirmed it, the delivery is acked.
-type Retry struct {
-	// MaxAttempts is how often a task is tried before it goes to the dead-letter
-	// queue; 5 by default.
-	MaxAttempts int
-	// Backoff between attempts; by default 1 s doubling to 30 s with jitter 0.5.
-	// Its Max bounds a Retry-After that a handler asks for, too.
-	Backoff supervisor.Backoff
-}

@@ -98,7 +98,7 @@ func TestErrorThatPanicsIsHarmless(t *testing.T) {
 
 // T8
 func TestRetryAfterWithoutMax(t *testing.T) {
-	v := judge(&Retry{MaxAttempts: 5, Backoff: supervisor.Backoff{Initial: 5 * time.Second}}, 1, task.Retry(errors.New("busy"), time.Minute), nil, 0.5)
+	v := judge(&Retry{MaxAttempts: 5, MaxSnoozes: 1, Backoff: supervisor.Backoff{Initial: 5 * time.Second}}, past{attempt: 1}, task.Retry(errors.New("busy"), time.Minute), nil, 0.5)
 	if v.after != time.Minute {
 		t.Errorf("after = %v, want 1m", v.after)
 	}
@@ -106,7 +106,7 @@ func TestRetryAfterWithoutMax(t *testing.T) {
 
 // T11
 func TestRetryOverrulesUnknown(t *testing.T) {
-	v := judge(&Retry{MaxAttempts: 5, Backoff: supervisor.Backoff{Initial: 5 * time.Second}}, 1, task.Retry(task.ErrUnknown, time.Minute), nil, 0.5)
+	v := judge(&Retry{MaxAttempts: 5, MaxSnoozes: 1, Backoff: supervisor.Backoff{Initial: 5 * time.Second}}, past{attempt: 1}, task.Retry(task.ErrUnknown, time.Minute), nil, 0.5)
 	if v.action != retryIt {
 		t.Errorf("action = %v reason %v, want retry", v.action, v.reason)
 	}

@@ -240,6 +240,7 @@ func (r *router) logDeadLetter(f *flight) {
 // unsettled: if this process dies the broker has it still.
 func (r *router) hold(f *flight) {
 	v := &f.verdict
+	v.after = min(v.after, max(r.pool.Retry.Hold, r.pool.Retry.Backoff.Max))
 	r.pool.log.Info("attempt failed", v.attrs(r.pool.named(f, "attempt", v.attempt, "retry_in", v.after)...)...)
 	if r.draining || f.verdict.after <= 0 {
 		r.publish(f)

@@ -55,7 +55,7 @@ func (r *router) abandon(f *flight) {
 	} else {
 		w.held++
 	}
-	f.verdict = judge(&r.pool.Retry, attemptOf(f.delivery), err, nil, 0.5)
+	f.verdict = judge(r.pool.policyFor(f), pastOf(f.delivery), err, nil, 0.5)
 	r.conclude(f)
 }
 

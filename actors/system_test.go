@@ -301,9 +301,9 @@ func TestFailuresAreRetriedThenDeadLettered(t *testing.T) {
 		slices.Sort(reasons)
 		wantReasons := []string{
 			"discarded@1: useless",
-			"max_attempts@3: busy",
 			"max_attempts@3: never",
 			"max_attempts@3: runtime.Goexit was called",
+			"max_snoozes@1: busy",
 			"panic@3: panic: boom",
 			"unknown_task@1: " + reasons[5][len("unknown_task@1: "):],
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/restart"
-	"github.com/magne-actors/magne-actors/supervisor/process"
 	"github.com/magne-actors/magne-actors/task"
 )
 
@@ -31,6 +30,8 @@ type verdict struct {
 	err     error         // what went wrong; nil for ackIt
 	stack   []byte        // of a panic
 	free    bool          // the attempt does not count
+	kind    string        // of err, as task.ErrorKind has it
+	snoozes int           // runs that ended by task.Retry, this one included; 0 if this one did not
 	lost    int           // workers that have died under the task, this one included
 	autopsy string        // of the last of them
 }
@@ -71,10 +72,11 @@ const (
 	reasonDecode      = "decode"       // the body is not what the pool's codec reads
 	reasonOversize    = "oversize"     // the body is larger than the pool takes
 	reasonUnknownTask = "unknown_task" // no handler has that name
-	reasonDiscarded   = "discarded"    // the handler said that trying again is useless
+	reasonDiscarded   = "discarded"    // the handler or the policy said that trying again is useless
 	reasonMaxAttempts = "max_attempts" // every attempt has failed
 	reasonPanic       = "panic"        // every attempt has failed, the last by a panic
 	reasonTimeout     = "timeout"      // every attempt has failed, the last by its timeout
+	reasonMaxSnoozes  = "max_snoozes"  // put off too often
 	reasonCancelled   = "cancelled"    // by an operator
 	reasonLost        = "worker_lost"  // too many worker processes have died under it
 )
@@ -92,11 +94,10 @@ var (
 	errReplaced = errors.New("the pool is being restarted")
 )
 
-// judge decides what becomes of a delivery after an attempt that ended with err.
-// cause is the cause of the task's context if that was cancelled; random is from
-// [0,1).
-func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
-	v := verdict{attempt: attempt, err: err}
+// judge decides what becomes of a delivery after a run that ended with err. cause is
+// the cause of the task's context if that was cancelled; random is from [0,1).
+func judge(p *Retry, before past, err, cause error, random float64) verdict {
+	v := verdict{attempt: before.attempt, err: err, kind: kindOf(err)}
 	outcome := task.OutcomeOf(err)
 	switch {
 	case outcome.Kind == task.KindDone:
@@ -110,29 +111,24 @@ func judge(p *Retry, attempt int, err, cause error, random float64) verdict {
 	case errors.Is(cause, ErrShutdown) || errors.Is(cause, ErrAborted):
 		// We took the attempt away from the handler, so it does not count.
 		v.action = requeueIt
-	case attempt >= p.MaxAttempts:
-		v.action, v.reason = deadLetterIt, exhausted(err)
+	case outcome.Kind == task.KindRetry:
+		return v.snooze(p, before, outcome.After, random)
+	case !p.retries(v.kind):
+		v.action, v.reason = deadLetterIt, reasonDiscarded
+	case v.attempt >= p.MaxAttempts:
+		v.action, v.reason = deadLetterIt, exhausted(v.kind, err)
 	default:
-		v.action, v.after = retryIt, restart.Backoff(p.Backoff).Delay(attempt, random)
-		if outcome.After > 0 {
-			v.after = outcome.After
-			if p.Backoff.Max > 0 {
-				v.after = min(v.after, p.Backoff.Max)
-			}
-		}
+		v.action, v.after = retryIt, restart.Backoff(p.Backoff).Delay(v.attempt, random)
 	}
 	return v
 }
 
 // exhausted names the reason why no further attempt is made.
-func exhausted(err error) string {
-	if _, ok := errors.AsType[*task.PanicError](err); ok {
+func exhausted(kind string, err error) string {
+	switch {
+	case kind == task.KindPanic:
 		return reasonPanic
-	}
-	if lost, ok := errors.AsType[*process.LostError](err); ok && lost.Why == process.WhyTimeout {
-		return reasonTimeout
-	}
-	if errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+	case kind == task.KindTimeout, errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return reasonTimeout
 	}
 	return reasonMaxAttempts

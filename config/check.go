@@ -81,7 +81,7 @@ func (f *File) checkPool(p *Pool) {
 	f.checkProcesses(p)
 	f.checkSlots(p, at)
 	f.checkWatermarks(p, at+".watermarks")
-	f.checkBackoff(at+".retry", p.Retry.Backoff)
+	f.checkRetry(p, at+".retry")
 	if f.read.usable(at+".queue") && strings.HasPrefix(p.Queue, "amq.") {
 		f.read.complain(at+".queue", "RabbitMQ keeps names that begin with amq. for itself: choose another")
 	}

@@ -167,12 +167,6 @@ type Timeout struct {
 	DumpSignal string        `mapstructure:"dump_signal"` // none, QUIT, ABRT, USR1 or USR2
 }
 
-// Retry is what happens after a failed attempt.
-type Retry struct {
-	MaxAttempts int `mapstructure:"max_attempts"`
-	Backoff     `mapstructure:",squash"`
-}
-
 // Task is a handler that needs no Go: either Builtin or HTTP is set.
 type Task struct {
 	Builtin string

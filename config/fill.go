@@ -21,6 +21,7 @@ func (f *File) fill(p *Pool) {
 	}
 	f.fillMode(p)
 	p.Watermarks.High = cmp.Or(p.Watermarks.High, min(p.Capacity(), maxConcurrent))
+	f.fillRetry(p)
 	d := &f.Supervision.Defaults
 	p.Restart = cmp.Or(p.Restart, d.Restart)
 	usual := 5 * time.Second

@@ -168,7 +168,7 @@ func poolKeys() []key {
 	return slices.Concat(
 		intakeKeys(),
 		attemptKeys(),
-		backoff("pools.<pool>.retry", "attempt", "1s", "30s", "0.5"),
+		retryKeys(),
 		poolSupervisionKeys(),
 		processKeys(),
 		workerKeys(),
@@ -264,14 +264,6 @@ func attemptKeys() []key {
 			path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
 			doc: "A larger body is not decoded but dead-lettered.",
 		},
-		{
-			path: "pools.<pool>.retry", kind: section,
-			doc: "What happens after a failed attempt. The wait is spent with the delivery unsettled and counted against the watermarks.",
-		},
-		{
-			path: "pools.<pool>.retry.max_attempts", kind: whole, def: "5", lo: "1", hi: "1000",
-			doc: "How often a task is tried before it goes to the dead-letter queue.",
-		},
 	}
 }
 
@@ -285,7 +277,7 @@ func taskKeys() []key {
 		},
 		{
 			path: "pools.<pool>.tasks.<task>", kind: section, sample: "hello", comment: []string{"notify"},
-			word: `^[A-Za-z_<][A-Za-z0-9_.:/<>-]{0,254}$`, wordDoc: "a letter or _, then letters, digits and _.:/-, at most 255 in all",
+			word: taskWord, wordDoc: taskWordDoc,
 			doc: "One task: exactly one of builtin and http.",
 		},
 		{
@@ -296,7 +288,7 @@ func taskKeys() []key {
 		},
 		{
 			path: "pools.<pool>.tasks.<task>.http", kind: section, optional: true, only: "notify",
-			doc: "Send the task to an HTTP endpoint. 2xx is done; 429 and 503 are tried again after Retry-After, other 5xx and no answer after a backoff; " +
+			doc: "Send the task to an HTTP endpoint. 2xx is done; 429 and 503 are tried again after Retry-After, which uses up no attempt, other 5xx and no answer after a backoff; " +
 				"any other status sends the task to the dead-letter queue.",
 		},
 		{

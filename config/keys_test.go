@@ -94,6 +94,10 @@ func TestExampleShowsTheRealDefaults(t *testing.T) {
 		t.Fatalf("the # were not taken away: %+v", full)
 	}
 	delete(full.Pools[0].Tasks, "notify")
+	if full.Pools[0].Retry.Tasks["hello"].MaxAttempts != 5 {
+		t.Errorf("the policy of a task: %+v", full.Pools[0].Retry)
+	}
+	full.Pools[0].Retry.Tasks = nil
 	if p := full.Pools[1]; p.Mode != "process" || p.Process == nil || p.Process.Secrets["DB_PASSWORD"].Value != "hunter2" || p.Size == nil {
 		t.Errorf("the process pool: %+v", p)
 	}

@@ -53,10 +53,7 @@ func (f *File) lintTimes(p *Pool) {
 		f.read.warn(timeout, "%v is not below %v: %s closes the channel of a delivery that is not settled for so long, "+
 			"and runs the task again; raise %s as well", short(hard), short(limit), who, key)
 	}
-	if p.Retry.Max >= limit && limit > 0 {
-		f.read.warn(at+".retry.max", "%v is not below %v: the wait is spent with the delivery unsettled, and %s takes it back after so long; "+
-			"raise %s as well", short(p.Retry.Max), short(limit), who, key)
-	}
+	f.lintRetry(p, at+".retry", who, key, limit)
 	if hard > f.Shutdown {
 		f.read.warn(timeout, "%v is longer than shutdown (%v): tasks that still run then are cut off and run again; raise shutdown to %v",
 			short(hard), short(f.Shutdown), short(hard))

@@ -113,6 +113,7 @@ func (r *reader) named(l *layout) *File {
 		p.Name = name
 		p.Tasks = r.namedTasks(name, p.Tasks)
 		r.nameProcess(&p)
+		p.Retry.Tasks = r.namedPolicies(name, p.Retry.Tasks)
 		f.fill(&p)
 		f.Pools = append(f.Pools, p)
 	}

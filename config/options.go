@@ -129,7 +129,7 @@ func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, erro
 		Name: p.Name, Queue: p.BrokerQueue(), Codec: c, Mux: mux, Mode: mode(p.Mode),
 		Workers: p.MaxWorkers(), Slots: p.PerWorker(), High: p.Watermarks.High, Low: p.Watermarks.Low,
 		Timeout: p.Timeout.Hard, AbandonAfter: p.AbandonAfter, MaxBody: p.MaxBody,
-		Retry:     actors.Retry{MaxAttempts: p.Retry.MaxAttempts, Backoff: p.Retry.backoff()},
+		Retry:     p.Retry.policy(),
 		Supervise: workers, WorkerRestart: restart(p.Restart), WorkerShutdown: p.Shutdown,
 	}
 	if p.OnPanic == "crash" {

@@ -51,7 +51,17 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 		s.Backoff = restart
 		return &s
 	}
-	usual := actors.Retry{MaxAttempts: 5, Backoff: supervisor.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}}
+	usual := actors.Retry{
+		MaxAttempts: 5, Backoff: supervisor.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5},
+		MaxSnoozes: 100, Hold: 2 * time.Second, RetryOn: []string{"*"}, DiscardOn: []string{},
+	}
+	every := actors.Retry{
+		MaxAttempts: 3, Backoff: supervisor.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute},
+		Delay: actors.DelayDurable, Hold: 500 * time.Millisecond, RetryOn: []string{"timeout", "http_5*"}, DiscardOn: []string{"ValueError"}, MaxSnoozes: 7,
+	}
+	notify := every
+	notify.MaxAttempts, notify.Backoff.Jitter, notify.Delay, notify.RetryOn = 9, 0.25, actors.DelayMemory, []string{"*"}
+	every.Tasks = map[string]actors.Retry{"Notify": notify}
 	queue := amqp.QuorumQueue("mail")
 	queue.Declare = broker.DeclarePassive
 	want := actors.Options{
@@ -61,7 +71,7 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 		Pools: []actors.Pool{{
 			Name: "Mail.Out", Queue: queue, Codec: codec.JSON{}, Mode: actors.Thread, Workers: 4, Slots: 1, High: 40, Low: 10,
 			Timeout: 90 * time.Second, AbandonAfter: time.Second, OnPanic: actors.CrashWorker, MaxBody: 2_000_000,
-			Retry:     actors.Retry{MaxAttempts: 3, Backoff: supervisor.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
+			Retry:     every,
 			Supervise: supervise(supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Parallel: true}),
 
 			WorkerRestart: supervisor.Temporary, WorkerShutdown: supervisor.BrutalKill,

@@ -165,7 +165,7 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 		Pools: []config.Pool{{
 			Name: "Mail.Out", Queue: "mail", Codec: "json", Declare: "passive", Mode: "thread", Workers: 4, Slots: 1,
 			Watermarks: config.Watermarks{High: 40, Low: 10}, Timeout: config.Timeout{Hard: 90 * time.Second}, AbandonAfter: time.Second, MaxBody: 2_000_000,
-			Retry:     config.Retry{MaxAttempts: 3, Backoff: config.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute}},
+			Retry:     everyRetry(),
 			Intensity: 7, Period: 30 * time.Second, OnPanic: "crash", OnExhausted: "escalate", Restart: "temporary", Shutdown: supervisor.BrutalKill,
 			Tasks: map[string]config.Task{
 				"send.Mail": {Builtin: "sleep"},
@@ -227,7 +227,10 @@ func oneshotPool() config.Pool {
 }
 
 func usualRetry() config.Retry {
-	return config.Retry{MaxAttempts: 5, Backoff: config.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5}}
+	return config.Retry{
+		MaxAttempts: 5, Backoff: config.Backoff{Initial: time.Second, Factor: 2, Max: 30 * time.Second, Jitter: 0.5},
+		Delay: "auto", Hold: 2 * time.Second, MaxSnoozes: 100, RetryOn: []string{"*"}, DiscardOn: []string{},
+	}
 }
 
 func TestLoadOfNoFile(t *testing.T) {
@@ -235,4 +238,15 @@ func TestLoadOfNoFile(t *testing.T) {
 	if f != nil || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Load: %v, %v", f, err)
 	}
+}
+
+func everyRetry() config.Retry {
+	r := config.Retry{
+		MaxAttempts: 3, Backoff: config.Backoff{Initial: 2 * time.Second, Factor: 4, Max: time.Minute},
+		Delay: "durable", Hold: 500 * time.Millisecond, RetryOn: []string{"timeout", "http_5*"}, DiscardOn: []string{"ValueError"}, MaxSnoozes: 7,
+	}
+	notify := r
+	notify.MaxAttempts, notify.Jitter, notify.Delay, notify.RetryOn = 9, 0.25, "memory", []string{"*"}
+	r.Tasks = map[string]config.Retry{"Notify": notify}
+	return r
 }

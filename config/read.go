@@ -231,7 +231,7 @@ func (r *reader) unknown(n *node, p path, name string) {
 		r.fail(p, "unknown key: did you mean %s?", near)
 		return
 	}
-	if homes := r.root.homes(name); len(homes) > 0 && len(homes) <= 3 {
+	if homes := r.root.homes(name); len(homes) > 0 && len(homes) <= 4 {
 		r.fail(p, "unknown key here: %s is one", enumerate(homes, "or"))
 		return
 	}

@@ -17,13 +17,15 @@
 // What a handler returns decides what becomes of the message:
 //
 //   - nil: done, the message is acknowledged.
-//   - Retry(err, after): run it again after that time.
+//   - Retry(err, after): run it again after that time; this run is no attempt.
 //   - Discard(err): never run it again, put it in the dead-letter queue.
 //   - any other error: a failed attempt. The pool's retry policy decides.
 //
 // A panic is a failed attempt, with a *PanicError. A task that no handler is
 // registered for, and arguments that do not fit a Func handler, are discarded:
 // trying again would not help. OutcomeOf sorts an error into these.
+//
+// A policy may go by the kind of an error: see ErrorKind and WithKind.
 //
 // # Guarantees
 //

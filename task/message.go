@@ -15,7 +15,7 @@ type Message struct {
 	Args    json.RawMessage // JSON array of positional arguments, or nil
 	Kwargs  json.RawMessage // JSON object of named arguments, or nil
 	Headers map[string]string
-	// Attempt counts from 1. Redelivered says that the broker has handed the
+	// Attempt counts from 1, without the runs that ended by Retry. Redelivered says that the broker has handed the
 	// message out before, so that this attempt may have been made already.
 	Attempt     int
 	Redelivered bool

@@ -34,17 +34,18 @@ func (k Kind) String() string {
 // Outcome is how an attempt ended.
 type Outcome struct {
 	Kind Kind
-	// After is the time to wait before the next attempt, for KindRetry; 0 leaves
-	// it to the pool's backoff.
+	// After is the time to wait before the next run, for KindRetry; 0 leaves it to
+	// the pool's backoff.
 	After time.Duration
 	// Err is the error that the handler returned, nil for KindDone only.
 	Err error
 }
 
-// Retry returns an error that asks for another attempt after the given time; 0
-// or less leaves the time to the pool's backoff, whose maximum bounds it too.
-// The attempt counts: the pool's limit of attempts holds for asked ones as well.
-// The error has the text of err and wraps it; err may be nil.
+// Retry returns an error that puts the task off: it is run again after the given
+// time, and this run uses up no attempt. 0 or less leaves the time to the pool's
+// backoff. The pool bounds how often a message may be put off (its max_snoozes, 100
+// unless it says otherwise), and sends it to the dead-letter queue then, with the
+// reason max_snoozes. The error has the text of err and wraps it; err may be nil.
 func Retry(err error, after time.Duration) error {
 	return &outcomeError{kind: KindRetry, after: max(after, 0), err: err}
 }

@@ -70,7 +70,7 @@ func options(file string, log *slog.Logger, mux *task.Mux) (actors.Options, erro
 			Workers: 4,
 			Slots:   2,
 			Timeout: 20 * time.Second,
-			Retry:   actors.Retry{MaxAttempts: 3},
+			Retry:   actors.Retry{MaxAttempts: 3, MaxSnoozes: 2},
 		}},
 		Logger: log,
 	}, nil

@@ -32,7 +32,7 @@ func Replay(d *broker.Delivery, queue string, maxReplays int, now time.Time) (*b
 		return nil, fmt.Errorf("message %q: %w: %d times, the last time it was a dead letter for the reason %q", l.ID, ErrLoop, l.Replays, l.Reason)
 	}
 	p := copyOf(d, queue)
-	for _, name := range []string{headerAttempt, headerReason, headerError, headerQueue, headerNode, headerLost, headerAutopsy} {
+	for _, name := range []string{headerAttempt, headerReason, headerError, headerQueue, headerNode, headerLost, headerAutopsy, headerSnoozes, headerKind} {
 		delete(p.Headers, name)
 	}
 	p.Headers[headerReplays] = int64(l.Replays + 1)

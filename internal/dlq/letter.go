@@ -21,6 +21,8 @@ const (
 	headerNode      = "x-node"
 	headerQueue     = "x-queue"
 	headerLost      = "x-magne-lost"
+	headerSnoozes   = "x-magne-snoozes"
+	headerKind      = "x-error-kind"
 	headerAutopsy   = "x-autopsy"
 
 	headerReplays     = "x-replays"      // how often it was replayed
@@ -42,6 +44,7 @@ type Letter struct {
 	Task    string `json:"task,omitempty"`
 	Reason  string `json:"reason,omitempty"` // a worker's, else RabbitMQ's
 	Error   string `json:"error,omitempty"`
+	Kind    string `json:"error_kind,omitempty"` // see task.ErrorKind
 	Autopsy string `json:"autopsy,omitempty"` // how the last worker process under it ended
 
 	Attempts int    `json:"attempts,omitempty"`
@@ -75,7 +78,7 @@ type Death struct {
 func Read(d *broker.Delivery) Letter {
 	h := d.Headers
 	l := Letter{
-		ID: IDOf(d), Task: taskOf(d), Reason: text(h, headerReason), Error: text(h, headerError), Autopsy: text(h, headerAutopsy),
+		ID: IDOf(d), Task: taskOf(d), Reason: text(h, headerReason), Error: text(h, headerError), Kind: text(h, headerKind), Autopsy: text(h, headerAutopsy),
 		Attempts: number(h, headerAttempt), Lost: number(h, headerLost), Queue: text(h, headerQueue), Node: text(h, headerNode),
 		FirstSeen: moment(h[headerFirstSeen]),
 		Replays:   number(h, headerReplays), ReplayedAt: moment(h[headerReplayedAt]), FirstReason: text(h, headerFirstReason),

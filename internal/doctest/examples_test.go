@@ -83,15 +83,15 @@ func TestEmbed(t *testing.T) {
 			publish(filepath.Join(w.tmp, "text.png"), out, "16")
 			publish(in, out, "wide")
 			publish(filepath.Join(w.tmp, "missing.png"), out, "16")
-			d.awaitLog("attempt=3") // that one was tried three times
+			d.awaitLog("reason=max_snoozes") // that one was put off twice
 			dead := map[string]int{}
 			for range 3 {
 				m := take(t, w, amqp.DeadQueue("resize"))
 				reason, _ := m.Headers["x-reason"].(string)
 				dead[reason]++
 			}
-			if dead["discarded"] != 2 || dead["max_attempts"] != 1 {
-				t.Errorf("dead letters by reason: %v, want 2 discarded and 1 max_attempts", dead)
+			if dead["discarded"] != 2 || dead["max_snoozes"] != 1 {
+				t.Errorf("dead letters by reason: %v, want 2 discarded and 1 max_snoozes", dead)
 			}
 			d.stop()
 		})

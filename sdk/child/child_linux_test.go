@@ -137,7 +137,7 @@ func TestCancel(t *testing.T) {
 	p.want(wire.OK) // it was done after all
 	p.write(wire.Frame{Type: wire.Task, ID: p.session.Issue(), Name: "hang", Deadline: 10 * time.Millisecond})
 	p.want(wire.Progress)
-	if f := p.want(wire.Error); f.Kind != "DeadlineExceeded" {
+	if f := p.want(wire.Error); f.Kind != "timeout" {
 		t.Errorf("after the deadline: %+v", f)
 	}
 }

@@ -113,21 +113,18 @@ const (
 	maxTrace = 64 << 10
 )
 
-// kind is the type of the first error in the chain that has one of its own.
-func kind(err error) string {
-	for ; err != nil; err = errors.Unwrap(err) {
-		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			return "DeadlineExceeded"
-		case errors.Is(err, task.ErrUnknown):
-			return "UnknownTask"
+// kind is task.ErrorKind, with a name of its own for a task that nobody knows. The
+// methods of the error are the handler's and may panic.
+func kind(err error) (k string) {
+	defer func() {
+		if recover() != nil {
+			k = "error"
 		}
-		name := fmt.Sprintf("%T", err)
-		if !strings.HasPrefix(name, "*fmt.") && !strings.HasPrefix(name, "*errors.") && name != "*task.outcomeError" {
-			return strings.TrimPrefix(name, "*")
-		}
+	}()
+	if errors.Is(err, task.ErrUnknown) {
+		return "UnknownTask"
 	}
-	return "error"
+	return task.ErrorKind(err)
 }
 
 // text is that of an error, whose method may panic: it is the handler's.

@@ -9,7 +9,7 @@
  *       if (!(width > 0)) throw new Discard('no width')       // dead-letter, do not try again
  *       const { signal } = current()                          // aborted when the task is cancelled
  *       const res = await fetch(path, { signal })
- *       if (res.status === 429) throw new Retry('rate limited', { after: 5 }) // later: the next attempt
+ *       if (res.status === 429) throw new Retry('rate limited', { after: 5 }) // later; no attempt is used up
  *       current().progress(50, 'downloaded')
  *       return { path }                                       // the result: JSON, or a Buffer as it is
  *     })
@@ -35,7 +35,7 @@ const PROTO = 1
 const TEXT = 4096 // characters of a message: even all escaped they fit into a header
 const TRACE = 256 << 10 // bytes of a stack
 
-/** Run the task again after some seconds, at most the pool's retry.max; 0 leaves the time to the pool. The attempt counts. */
+/** Run the task again after some seconds; 0 leaves the time to the pool. This uses up no attempt; the pool's retry.max_snoozes bounds how often. */
 class Retry extends Error {
   /** @param {string} [message] @param {{after?: number}} [options] after: seconds */
   constructor(message = '', { after = 0 } = {}) {

@@ -68,9 +68,9 @@ _encode_result = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Retry(Exception):
-    """Run the task again after some seconds, at most the pool's retry.max; 0 leaves the time to the pool.
+    """Run the task again after some seconds; 0 leaves the time to the pool.
 
-    The attempt counts towards the pool's retry.max_attempts.
+    This uses up no attempt. The pool's retry.max_snoozes bounds how often.
     """
 
     def __init__(self, message: str = "", after: float = 0.0) -> None:

@@ -53,7 +53,8 @@ magne_log() {
     magne_send "{\"t\":\"log\",\"id\":${MAGNE_TASK_ID:-0},\"level\":\"$1\",\"msg\":\"$(magne_text "$2")\"}"
 }
 
-# magne_retry SECONDS [TEXT] ends the task: run it again after that time.
+# magne_retry SECONDS [TEXT] ends the task: run it again after that time. That uses up
+# no attempt.
 magne_retry() {
     case $1 in
     0) magne_after=0 ;;
@@ -154,7 +155,7 @@ $MAGNE_TASK_NAME="}
 magne_error() {
     magne_permanent=false
     case $1 in 65 | 78) magne_permanent=true ;; esac
-    magne_send "{\"t\":\"error\",\"id\":$MAGNE_TASK_ID,\"kind\":\"exit\",\"msg\":\"$2\",\"permanent\":$magne_permanent}"
+    magne_send "{\"t\":\"error\",\"id\":$MAGNE_TASK_ID,\"kind\":\"exit status $1\",\"msg\":\"$2\",\"permanent\":$magne_permanent}"
 }
 
 # magne_number KEY sets magne_value to the integer at a key of the header, or to

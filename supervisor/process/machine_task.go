@@ -93,7 +93,7 @@ func (m *machine) onSettled(w *worker, f *wire.Frame) {
 	c := w.task(f.ID)
 	w.done++
 	m.drop(w, c) // first: who has the answer must not see the task in an inspection
-	m.do(effAnswer{w.key, c, answerOf(f)})
+	m.do(effAnswer{w.key, c, answerOf(f, c.cancelled)})
 	if w.limit > 0 && w.done >= w.limit {
 		m.recycle(w, fmt.Sprintf("%d tasks", w.done))
 	}
@@ -117,11 +117,16 @@ func (m *machine) drop(w *worker, c *call) {
 	}
 }
 
-// answerOf is the error that a reply stands for.
-func answerOf(f *wire.Frame) error {
+// kindCancelled is the kind of the answer to a cancel frame.
+const kindCancelled = "Cancelled"
+
+// answerOf is the error that a reply stands for; cancelled is why the task was told
+// to end, if it was.
+func answerOf(f *wire.Frame, cancelled string) error {
 	switch f.Type {
 	case wire.Error:
-		err := error(&TaskError{Kind: f.Kind, Message: f.Message, Traceback: string(f.Body)})
+		late := cancelled == cancelTimeout && f.Kind == kindCancelled
+		err := error(&TaskError{Kind: f.Kind, Message: f.Message, Traceback: string(f.Body), Timeout: late})
 		if f.Permanent {
 			return task.Discard(err)
 		}

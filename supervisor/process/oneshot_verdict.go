@@ -68,7 +68,7 @@ func lost(exit osproc.Exit, end ending) *LostError {
 func taskError(exit osproc.Exit, end ending) *TaskError {
 	e := &TaskError{Kind: fmt.Sprintf("exit status %d", exit.Code), Traceback: lastLines(exit.Tail, 20, 8<<10)}
 	if end.after > 0 {
-		e.Kind = fmt.Sprintf("TERM after %v, %s", end.after, e.Kind)
+		e.Kind, e.Timeout = fmt.Sprintf("TERM after %v, %s", end.after, e.Kind), true
 	}
 	e.Message = lastLines(exit.Tail, 1, 512)
 	if e.Message == "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/osproc"
+	"github.com/magne-actors/magne-actors/task"
 )
 
 // ErrNotStarted says that a task was not given to a worker, or certainly not
@@ -47,11 +48,31 @@ func (e *LostError) Error() string {
 // Unwrap is Err.
 func (e *LostError) Unwrap() error { return e.Err }
 
+// ErrorKind is timeout or worker_lost, see task.ErrorKind.
+func (e *LostError) ErrorKind() string {
+	if e.Why == WhyTimeout {
+		return task.KindTimeout
+	}
+	return task.KindWorkerLost
+}
+
 // TaskError is what a worker answered for a failed attempt.
 type TaskError struct {
 	Kind      string // the worker's class of error, such as ValueError
 	Message   string
 	Traceback string // may be empty
+	// Timeout says that the task failed because it was told to end, for its time was
+	// over: by Timeout.Soft, the deadline of its context, or a TERM at Timeout.Hard.
+	Timeout bool
+}
+
+// ErrorKind is timeout for a task whose time was over, and else Kind; see
+// task.ErrorKind.
+func (e *TaskError) ErrorKind() string {
+	if e.Timeout {
+		return task.KindTimeout
+	}
+	return e.Kind
 }
 
 // Error is the kind and the message.

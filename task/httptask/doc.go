@@ -21,9 +21,12 @@
 // # The answer
 //
 //	2xx                           done
-//	429, 503                      task.Retry, after the time in Retry-After if any
+//	429, 503                      task.Retry, after the time in Retry-After if any: no attempt is used up
 //	3xx, other 4xx                task.Discard
 //	other 5xx, timeout, no answer a failed attempt
+//
+// The kind of an error (task.ErrorKind) is http_503 for that status, and the name of
+// a type of net/http without an answer.
 //
 // Redirects are not followed: a POST would arrive as a GET, and somewhere else
 // than configured. The status alone decides; the body of the answer is read only

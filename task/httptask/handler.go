@@ -157,6 +157,7 @@ func verdict(method string, u *url.URL, resp *http.Response, excerpt []byte, now
 	if text := printable(excerpt); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
+	err = task.WithKind(err, "http_"+strconv.Itoa(code))
 	switch {
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		return task.Retry(err, retryAfter(resp.Header.Get("Retry-After"), now))
