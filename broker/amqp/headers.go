@@ -171,6 +171,15 @@ func fromDelivery(d *amqp091.Delivery, tag uint64, queue string) *broker.Deliver
 	}
 }
 
+// Check returns what Publish would refuse of p without a broker: an error that
+// wraps [broker.ErrInvalid], or nil.
+func Check(p *broker.Publication) error {
+	if _, err := toPublishing(p); err != nil {
+		return fmt.Errorf("amqp: %w: %w", broker.ErrInvalid, err)
+	}
+	return nil
+}
+
 // toPublishing converts and checks p. amqp091-go and the broker answer most of
 // what is refused here by closing the whole connection.
 func toPublishing(p *broker.Publication) (amqp091.Publishing, error) {

@@ -72,6 +72,7 @@ func packages() map[string]Package {
 		"internal/restart": {StdOnly: true},
 		"internal/ladder":  {Imports: []string{"broker"}, StdOnly: true},
 		"internal/dlq":     {Imports: []string{"broker", "broker/amqp"}},
+		"internal/spool":   {Imports: []string{"broker", "broker/amqp", "internal/dlq"}},
 
 		// What is around the runtime.
 		"config": {Imports: []string{
@@ -221,6 +222,8 @@ func goroutines() map[string]string {
 		"sdk/child/serve.go": "the reader, which ends with Serve, and the tasks, each of which replies by defer with the error preset; the Mux recovers",
 
 		"internal/copies/guard.go": "guard: requests to copies, and what follows one; end with it, and are waited for",
+
+		"internal/spool/spool.go": "the committer, which alone changes the files; ends at Close, and answers whoever waits however it ends",
 
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",

@@ -1,0 +1,29 @@
+package spool
+
+import "os"
+
+// Break replaces how the bytes get to the disk; nil stays as it is. Nothing may
+// have been put yet.
+func (s *Spool) Break(writeAt func(*os.File, []byte, int64) (int, error), sync func(*os.File) error) {
+	if writeAt != nil {
+		s.disk.writeAt = writeAt
+	}
+	if sync != nil {
+		s.disk.sync = sync
+	}
+}
+
+// Bounds of records in the text of a segment, for tests that damage one.
+func Bounds(text []byte) [][2]int64 {
+	var b [][2]int64
+	for _, f := range read(text).puts {
+		b = append(b, [2]int64{f.at, f.at + f.size})
+	}
+	return b
+}
+
+// Read is how many messages the text of a segment has that are not done.
+func Read(text []byte) (open int, damaged int64) {
+	s := read(text)
+	return s.open(), s.damaged
+}
