@@ -71,8 +71,6 @@ func packages() map[string]Package {
 		"internal/ballast": {StdOnly: true},
 		"internal/restart": {StdOnly: true},
 		"internal/ladder":  {Imports: []string{"broker"}, StdOnly: true},
-		"internal/dlq":     {Imports: []string{"broker", "broker/amqp"}},
-		"internal/spool":   {Imports: []string{"broker", "broker/amqp", "internal/dlq"}},
 
 		// What is around the runtime.
 		"config": {Imports: []string{
@@ -106,7 +104,17 @@ func packages() map[string]Package {
 	}
 	maps.Copy(rows, embeddedPackages())
 	maps.Copy(rows, processPackages())
+	maps.Copy(rows, copyPackages())
 	return rows
+}
+
+// copyPackages deal with copies of messages: dead letters, and what waits for the
+// broker.
+func copyPackages() map[string]Package {
+	return map[string]Package{
+		"internal/dlq":   {Imports: []string{"broker", "broker/amqp"}},
+		"internal/spool": {Imports: []string{"broker", "broker/amqp", "internal/dlq"}},
+	}
 }
 
 // processPackages are what worker processes are made of, on both ends.
