@@ -64,6 +64,7 @@ _PROTO = 1
 _TEXT = 4096  # characters of a message: even all escaped they fit into a header
 _TRACE = 256 << 10  # characters of a traceback
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str).encode
+_decode = json.JSONDecoder().raw_decode  # of what the supervisor has written: nothing is around it
 _encode_result = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -126,7 +127,7 @@ class Context:
         if self.content_type != "application/json":
             return [self.body], {}
         try:
-            data = json.loads(self.body) if self.body else {}
+            data = json.loads(self.body.decode()) if self.body else {}
             args, kwargs = data.get("args") or [], data.get("kwargs") or {}
         except (ValueError, AttributeError) as e:
             raise Discard(f"the body is not an object with args and kwargs: {e}") from None
@@ -194,14 +195,22 @@ class _Channel:
         line = _encode(head).encode() + b"\n"
         if len(line) > self.max_header:
             raise ValueError(f"a header of {len(line)} bytes, more than {self.max_header}")
+        self._send(line + body)
+
+    def done(self, id: int) -> None:
+        """Reply that a task is done and has no result: what most replies are."""
+        if not self.forked:
+            self._send(b'{"t":"ok","id":%d}\n' % id)
+
+    def _send(self, data: bytes) -> None:
         if threading.get_ident() != self._main:
             with self._lock:
-                self._write(line + body)
+                self._write(data)
             return
         self.writing = True
         try:
             with self._lock:
-                self._write(line + body)
+                self._write(data)
         finally:
             self.writing = False
         then, self.after_write = self.after_write, None
@@ -209,7 +218,10 @@ class _Channel:
             then()
 
     def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+        n = os.write(self.fd_out, data)
+        if n == len(data):
+            return
+        view = memoryview(data)[n:]
         while view:
             view = view[os.write(self.fd_out, view) :]
 
@@ -226,6 +238,8 @@ class _Channel:
         """Read once, which blocks unless there is something, and parse what is complete."""
         data = os.read(self.fd_in, 1 << 16)
         self._ended = not data
+        if not self._buffer and self._head is None:
+            data = self._whole(data)
         self._buffer += data
         while True:
             if self._head is None:
@@ -240,6 +254,21 @@ class _Channel:
             self._frames.append((self._head, bytes(self._buffer[:n])))
             self._head = None
             del self._buffer[:n]
+
+    def _whole(self, data: bytes) -> bytes:
+        """Parse the frames that are whole in data, as nearly all are; returns the rest."""
+        at = 0
+        while True:
+            end = data.find(b"\n", at) + 1
+            if not end:
+                break
+            head = _decode(data[at:end].decode())[0]
+            n = head.get("len") or 0
+            if len(data) < end + n:
+                break
+            self._frames.append((head, data[end : end + n]))
+            at = end + n
+        return data[at:]
 
     def poll(self) -> Deque[Frame]:
         """Read what is there already; returns the frames that wait for receive()."""
@@ -538,7 +567,10 @@ def _reply(channel: _Channel, ctx: Context, result: Any, error: Optional[BaseExc
     """Send the one reply to a task."""
     if error is None:
         try:
-            body = result if isinstance(result, bytes) else b"" if result is None else _encode_result(result).encode()
+            if result is None:
+                channel.done(ctx.id)
+                return
+            body = result if isinstance(result, bytes) else _encode_result(result).encode()
             channel.send({"t": "ok", "id": ctx.id}, body)
             return
         except (ValueError, TypeError, RecursionError) as e:
