@@ -105,6 +105,7 @@ func (f *firehose) Publish(context.Context, *broker.Publication, func(error)) er
 	return broker.ErrClosed
 }
 
+func (f *firehose) Tag() string                         { return "hose" }
 func (f *firehose) Deliveries() <-chan *broker.Delivery { return f.deliveries }
 func (f *firehose) Cancel(context.Context) error        { close(f.deliveries); return nil }
 func (f *firehose) Done() <-chan struct{}               { return f.done }

@@ -19,6 +19,8 @@ const (
 	// Quorum queues are slow to be declared while a cluster elects leaders.
 	subscribeTimeout = 30 * time.Second
 	cancelTimeout    = 5 * time.Second
+	// blockedEvery is how often a session is asked whether the broker blocks it.
+	blockedEvery = 500 * time.Millisecond
 )
 
 // brokerActor owns the session with the broker and the consumers on it. It dials
@@ -41,7 +43,9 @@ type brokerActor struct {
 	epoch   int // of the session; fences messages about older ones
 	session broker.Session
 	outbox  *outbox
-	hanging bool // hangUp is being carried out
+	lost    string // why there is no session
+	hanging bool   // hangUp is being carried out
+	blocked bool   // the broker takes no publications
 	dials   restart.Series
 	intakes map[*pool]*intake
 	retired map[broker.Consumer]*retiree
@@ -64,6 +68,8 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onConnected(m)
 	case *sessionLost:
 		b.onSessionLost(m)
+	case *sessionBlocked:
+		b.onSessionBlocked(m)
 	case *routerUp:
 		b.onRouterUp(m)
 	case *routerDown:
@@ -111,15 +117,24 @@ func (b *brokerActor) after(s *restart.Series, message any) time.Duration {
 }
 
 // report tells an event of the connection.
-func (b *brokerActor) report(t supervisor.EventType, err error) {
-	if b.notify == nil {
-		return
+func (b *brokerActor) report(e supervisor.Event) {
+	if b.notify != nil {
+		e.Time, e.ID, e.Kind = time.Now(), "broker", "broker"
+		b.notify(e)
 	}
-	e := supervisor.Event{Time: time.Now(), Type: t, ID: "broker", Kind: "broker"}
+}
+
+// reportLost tells that there is no session, by the name of the fault first.
+func (b *brokerActor) reportLost(err error, wait time.Duration) {
+	e := supervisor.Event{Type: supervisor.EventType(broker.FaultOf(err)), Delay: wait}
 	if err != nil {
 		e.Error = err.Error()
 	}
-	b.notify(e)
+	if e.Type != EventConnectionLost && err != nil {
+		b.report(e)
+	}
+	e.Type = EventConnectionLost
+	b.report(e)
 }
 
 func (b *brokerActor) onDial(m *dial) {
@@ -128,7 +143,7 @@ func (b *brokerActor) onDial(m *dial) {
 	}
 	b.epoch++
 	epoch, ctx := b.epoch, b.ctx
-	b.status.set(intakeConnecting, nil)
+	b.status.set(sessionState{word: LiveConnecting, err: b.lost})
 	b.own(func() {
 		session, err := b.dialer.Dial(ctx)
 		b.tell(&connected{epoch, session, err})
@@ -150,31 +165,71 @@ func (b *brokerActor) onConnected(m *connected) {
 	b.status.reached.Store(true)
 	b.dials.Up(time.Now())
 	b.outbox = newOutbox(m.session, b.flights())
-	b.status.set("connected", nil)
-	b.report(EventConnected, nil)
-	b.log.Info("connected to the broker")
+	b.lost, b.blocked = "", false
+	address := addressOf(m.session)
+	b.status.session.Store(&m.session)
+	b.status.set(sessionState{word: "connected", address: address})
+	b.report(supervisor.Event{Type: EventConnected})
+	b.log.Info("connected to the broker", "address", address)
 	session, epoch, outbox, ctx := m.session, m.epoch, b.outbox, b.ctx
 	b.own(func() { outbox.run(ctx) })
-	b.own(func() {
-		select {
-		case <-session.Done():
-			b.tell(&sessionLost{epoch, session.Err()})
-		case <-ctx.Done():
-		}
-	})
+	b.own(func() { b.watchSession(ctx, session, epoch) })
 	for _, in := range b.intakes {
 		b.subscribeNow(in)
 	}
+}
+
+// addressOf is whom a session is connected to, "" if it does not know.
+func addressOf(s broker.Session) string {
+	if a, ok := s.(broker.Addressed); ok {
+		return a.Address()
+	}
+	return ""
+}
+
+// watchSession tells the actor when the session ends, and when the broker begins or
+// ceases to block it.
+func (b *brokerActor) watchSession(ctx context.Context, s broker.Session, epoch int) {
+	tick := time.NewTicker(blockedEvery)
+	defer tick.Stop()
+	was := time.Time{}
+	for {
+		select {
+		case <-s.Done():
+			b.tell(&sessionLost{epoch, s.Err()})
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		reason, since := s.Blocked()
+		if since.IsZero() != was.IsZero() {
+			b.tell(&sessionBlocked{epoch, !since.IsZero(), reason})
+		}
+		was = since
+	}
+}
+
+func (b *brokerActor) onSessionBlocked(m *sessionBlocked) {
+	if m.epoch != b.epoch || b.session == nil || m.blocked == b.blocked {
+		return
+	}
+	b.blocked = m.blocked
+	if m.blocked {
+		b.report(supervisor.Event{Type: EventBlocked, Error: m.reason})
+		b.log.Warn("the broker blocks publishers: retries and dead letters wait, and tasks run on", "reason", m.reason)
+		return
+	}
+	b.report(supervisor.Event{Type: EventUnblocked})
+	b.log.Info("the broker takes publications again")
 }
 
 func (b *brokerActor) onDialFailed(err error) {
 	if errors.Is(err, broker.ErrDenied) && !b.status.reached.Load() {
 		b.denied(err)
 	}
-	b.status.set(intakeConnecting, err)
-	b.report(EventConnectionLost, err)
-	wait := b.after(&b.dials, &dial{b.epoch})
-	b.log.Warn("cannot reach the broker, trying again", "err", err, "retry_in", wait)
+	wait := b.redial(err)
+	b.log.Warn("cannot reach the broker, trying again", "err", err, "fault", string(broker.FaultOf(err)), "retry_in", wait)
 }
 
 func (b *brokerActor) onSessionLost(m *sessionLost) {
@@ -183,11 +238,28 @@ func (b *brokerActor) onSessionLost(m *sessionLost) {
 	}
 	b.close(b.session)
 	b.session, b.outbox = nil, nil
+	b.status.session.Store(nil)
 	b.status.reconnects.Add(1)
-	b.status.set(intakeConnecting, m.err)
-	b.report(EventConnectionLost, m.err)
+	wait := b.redial(m.err)
+	b.log.Warn("connection to the broker lost", "err", m.err, "fault", string(broker.FaultOf(m.err)), "retry_in", wait)
+}
+
+// redial dials when the backoff is over. err is why there is no session.
+func (b *brokerActor) redial(err error) time.Duration {
 	wait := b.after(&b.dials, &dial{b.epoch})
-	b.log.Warn("connection to the broker lost", "err", m.err, "retry_in", wait)
+	b.lost = ""
+	if err != nil {
+		b.lost = err.Error()
+	}
+	next := time.Now().Add(wait)
+	b.status.set(sessionState{word: LiveConnecting, err: b.lost, next: next})
+	for _, in := range b.intakes {
+		if in.consumer == nil { // else the end of its consumer is told
+			b.offline(in, err)
+		}
+	}
+	b.reportLost(err, wait)
+	return wait
 }
 
 func (b *brokerActor) onPublish(m *publish) {
@@ -213,6 +285,7 @@ func (b *brokerActor) onHangUp(m *hangUp) {
 	b.hanging = true
 	session := b.session
 	b.session = nil
+	b.status.session.Store(nil)
 	b.epoch++ // nothing about the old session matters any more
 	b.own(func() {
 		defer func() {

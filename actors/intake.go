@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -35,7 +36,7 @@ type retiree struct {
 func (b *brokerActor) onRouterUp(m *routerUp) {
 	in := b.intakes[m.pool]
 	if in == nil {
-		in = &intake{pool: m.pool, tries: restart.Series{Backoff: b.reconnect}}
+		in = &intake{pool: m.pool, tries: restart.Series{Backoff: resubscribing(b.reconnect)}}
 		b.intakes[m.pool] = in
 	}
 	in.up = true
@@ -54,7 +55,7 @@ func (b *brokerActor) onRouterDown(m *routerDown) {
 	}
 	in.up = false
 	in.try++
-	m.pool.setIntake(intakeConnecting, nil)
+	m.pool.happen(liveEvent{kind: liveRetired})
 	b.closeConsumers(in)
 }
 
@@ -90,16 +91,16 @@ func (b *brokerActor) showHeld(in *intake) {
 	switch in.pool.heldBy() {
 	case "":
 	case heldBare:
-		in.pool.setIntake(intakeConnecting, nil)
+		in.pool.happen(liveEvent{kind: liveRetired})
 	default:
-		in.pool.setIntake(intakeSuspended, nil)
+		in.pool.happen(liveEvent{kind: liveHeld})
 	}
 }
 
 // retire cancels the consumer of an intake and leaves it open for the settlements
 // of what runs.
 func (b *brokerActor) retire(in *intake, done chan<- struct{}) {
-	in.pool.setIntake(intakeConnecting, nil)
+	in.pool.happen(liveEvent{kind: liveRetired})
 	b.retired[in.consumer] = &retiree{pool: in.pool, source: in.source, done: done}
 	b.cancelConsumer(in)
 	in.consumer = nil
@@ -126,7 +127,7 @@ func (b *brokerActor) onLeave(p *pool) {
 // drain ends an intake for good. Its pump hands back what is still in our hands.
 func (b *brokerActor) drain(in *intake) {
 	in.try++
-	in.pool.setIntake(intakeDraining, nil)
+	in.pool.happen(liveEvent{kind: liveDrained})
 	in.pool.toRouter(&drain{})
 	if in.consumer == nil {
 		in.pool.toRouter(&intakeClosed{})
@@ -203,6 +204,7 @@ func (b *brokerActor) onSubscribe(m *subscribe) {
 		b.declare(in)
 		return
 	}
+	m.pool.happen(liveEvent{kind: liveTrying})
 	win := m.pool.window.Load()
 	credit := m.pool.limits.Load().high
 	source := broker.Source{Queue: m.pool.Queue, Credit: credit, Settled: win.mark.Done}
@@ -234,7 +236,7 @@ func (b *brokerActor) onDeclared(m *declared) {
 	switch {
 	case in == nil || m.try != in.try || m.pool.isDraining() || b.ctx.Err() != nil:
 	case m.err != nil:
-		b.resubscribe(in, intakeDown, fmt.Errorf("declare queue %q: %w", m.pool.Queue.Name, m.err))
+		b.resubscribe(in, liveRefused, fmt.Errorf("declare queue %q: %w", m.pool.Queue.Name, m.err))
 	default:
 		in.declared = m.epoch
 		in.tries.Up(time.Now())
@@ -251,14 +253,14 @@ func (b *brokerActor) onSubscribed(m *subscribed) {
 		return
 	}
 	if m.err != nil {
-		b.resubscribe(in, intakeDown, fmt.Errorf("consume from queue %q: %w", m.pool.Queue.Name, m.err))
+		b.resubscribe(in, liveRefused, fmt.Errorf("consume from queue %q: %w", m.pool.Queue.Name, m.err))
 		return
 	}
 	in.consumer, in.finish, in.credit, in.declared = m.consumer, make(chan struct{}), m.credit, b.epoch
 	in.source = &source{consumer: m.consumer, window: m.window}
 	in.tries.Up(time.Now())
-	in.pool.setIntake(intakeConsuming, nil)
-	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.credit, "low", m.pool.limits.Load().low)
+	in.pool.happen(liveEvent{kind: liveSubscribed, tag: m.consumer.Tag()})
+	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.credit, "low", m.pool.limits.Load().low, "tag", m.consumer.Tag())
 	p := &pump{pool: in.pool, source: in.source, finish: in.finish}
 	b.own(func() {
 		p.run()
@@ -266,16 +268,42 @@ func (b *brokerActor) onSubscribed(m *subscribed) {
 	})
 }
 
-// resubscribe waits out the backoff after a subscription that failed or died.
-func (b *brokerActor) resubscribe(in *intake, word string, err error) {
+// resubscribeWithin bounds the wait for the next attempt to subscribe. It costs the
+// broker little, and whatever was in the way may be gone at any time.
+const resubscribeWithin = 2 * time.Second
+
+// resubscribing is the backoff of subscriptions on a session that lives.
+func resubscribing(b restart.Backoff) restart.Backoff {
+	most := time.Duration(float64(resubscribeWithin) / (1 + min(max(b.Jitter, 0), 1)))
+	if b.Max <= 0 || b.Max > most {
+		b.Max = most
+	}
+	return b
+}
+
+// resubscribe waits out the backoff after a subscription that was refused, or
+// ended.
+func (b *brokerActor) resubscribe(in *intake, kind liveKind, err error) {
 	if b.session == nil || isDone(b.session.Done()) {
-		in.pool.setIntake(intakeConnecting, err)
+		b.offline(in, err)
 		return // the next session will subscribe
 	}
 	in.try++
 	wait := b.after(&in.tries, &subscribe{in.pool, in.try})
-	in.pool.setIntake(word, err)
-	in.pool.log.Error("not consuming", "queue", in.pool.Queue.Name, "err", err, "retry_in", wait)
+	before := in.pool.live.Load()
+	now := in.pool.happen(liveEvent{kind: kind, err: err, next: time.Now().Add(wait)})
+	level := slog.LevelError
+	if before.cause == now.cause {
+		level = slog.LevelDebug // it was said
+	}
+	in.pool.log.Log(b.ctx, level, "not consuming", "queue", in.pool.Queue.Name, "err", err, "fault", string(now.fault), "retry_in", wait)
+}
+
+// offline says that an intake waits for a session, and why there is none.
+func (b *brokerActor) offline(in *intake, err error) {
+	if in.pool.heldBy() == "" {
+		in.pool.happen(liveEvent{kind: liveOffline, err: err})
+	}
 }
 
 func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
@@ -300,7 +328,7 @@ func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
 	if m.err == nil {
 		m.err = errors.New("the consumer ended")
 	}
-	b.resubscribe(in, intakeConnecting, m.err)
+	b.resubscribe(in, liveEnded, m.err)
 }
 
 // onRetired: the pump of a retired consumer has sent its last arrivals.

@@ -97,6 +97,13 @@ type (
 		err   error
 	}
 
+	// sessionBlocked says that the broker takes no publications, or does again.
+	sessionBlocked struct {
+		epoch   int
+		blocked bool
+		reason  string
+	}
+
 	subscribe struct {
 		pool *pool
 		try  int

@@ -15,15 +15,6 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor/process"
 )
 
-// The words for what the intake of a pool is doing, as `tree` shows them.
-const (
-	intakeConnecting = "connecting" // no session with the broker, or no consumer yet
-	intakeConsuming  = "consuming"
-	intakeDraining   = "draining"
-	intakeDown       = "failed"    // the queue cannot be consumed; last_error says why
-	intakeSuspended  = "suspended" // by an operator, or because the pool is parked; detail says which
-)
-
 // pool is what the actors of one pool share: what was configured, whom to send
 // to, and the atomics that an inspection reads.
 type pool struct {
@@ -51,7 +42,10 @@ type pool struct {
 	// window belongs to the present router; a new router begins with a new one,
 	// since the deliveries of the old one go back to the queue.
 	window  atomic.Pointer[window]
-	intake  atomic.Pointer[intakeState]
+	live    atomic.Pointer[live]
+	arrived atomic.Int64           // when the last delivery did; Unix time in ns
+	probed  atomic.Pointer[probe]  // what the broker has last said of the queue
+	link    *brokerStatus          // of the session
 	problem atomic.Pointer[string] // what goes wrong although the intake works
 	backlog atomic.Int64
 	settled atomic.Int64
@@ -73,12 +67,6 @@ type address struct{ pid atomic.Pointer[actor.PID] }
 // limits are the watermarks that an operator may change.
 type limits struct{ high, low int }
 
-type intakeState struct {
-	word  string
-	since time.Time
-	err   string // why, for connecting and failed
-}
-
 // stopping is the state of a stop, which outlives a restarting actor.
 type stopping struct{ draining atomic.Bool }
 
@@ -89,50 +77,6 @@ func (p *pool) send(to *address, message any) {
 }
 
 func (p *pool) toRouter(message any) { p.send(&p.router, message) }
-
-// Types of the events that the runtime adds to those of the supervisors.
-const (
-	EventConnected      supervisor.EventType = "connected"       // to the broker
-	EventConnectionLost supervisor.EventType = "connection_lost" // or it could not be made
-	EventConsuming      supervisor.EventType = "consuming"
-	EventNotConsuming   supervisor.EventType = "not_consuming" // Error says why
-	EventSuspended      supervisor.EventType = "suspended"     // by an operator, or because the pool is parked
-	EventDraining       supervisor.EventType = "draining"
-	EventLimited        supervisor.EventType = "limited" // the watermarks were changed
-)
-
-// eventOf is the event that an intake's new state is.
-func eventOf(word string) supervisor.EventType {
-	switch word {
-	case intakeConsuming:
-		return EventConsuming
-	case intakeSuspended:
-		return EventSuspended
-	case intakeDraining:
-		return EventDraining
-	}
-	return EventNotConsuming
-}
-
-// setIntake is called by the broker actor.
-func (p *pool) setIntake(word string, err error) {
-	s := &intakeState{word: word, since: time.Now()}
-	if err != nil {
-		s.err = err.Error()
-	}
-	old := p.intake.Swap(s)
-	if old != nil && (old.word != word || old.err != s.err) {
-		p.tell(supervisor.Event{Type: eventOf(word), Error: s.err})
-	}
-}
-
-// tell reports an event of the pool's intake.
-func (p *pool) tell(e supervisor.Event) {
-	if p.notify != nil {
-		e.ID, e.Time = "router:"+p.Name, time.Now()
-		p.notify(e)
-	}
-}
 
 // isDraining reports whether no new deliveries are wanted ever again.
 func (p *pool) isDraining() bool { return p.stop.draining.Load() || p.leaving.Load() }
@@ -169,7 +113,7 @@ func newPool(o Pool, log *slog.Logger) *pool {
 	p.size.Store(int64(o.Workers))
 	p.workers.grow(o.Workers, p.freshWorker)
 	p.worker = func(i int) actor.Actor { return newWorker(p, i) }
-	p.setIntake(intakeConnecting, nil)
+	p.live.Store(new(live{state: LiveConnecting, since: time.Now()}))
 	return p
 }
 
@@ -205,30 +149,6 @@ func (p *pool) inspectRouter(n *supervisor.Node) {
 		n.Abandoned = &abandoned
 	}
 	p.inspectIntake(n, paused, mark.PausedAt())
-}
-
-func (p *pool) inspectIntake(n *supervisor.Node, paused bool, at time.Time) {
-	if n.State != "up" {
-		return
-	}
-	s := p.intake.Load()
-	n.State, n.Since = s.word, &s.since
-	if problem := p.problem.Load(); problem != nil {
-		n.LastError = *problem
-	}
-	if s.err != "" {
-		n.LastError = s.err
-	}
-	if paused && s.word == intakeConsuming {
-		n.State = "paused"
-		if at.After(s.since) {
-			n.Since = &at
-		}
-	}
-	n.Detail = "queue " + p.Queue.Name
-	if by := p.heldBy(); by != "" {
-		n.Detail += ", " + by
-	}
 }
 
 func (p *pool) inspectWorker(i int) func(*supervisor.Node) {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
 )
@@ -61,6 +62,7 @@ func (p *pump) forward(d *broker.Delivery) {
 		}
 		break
 	}
+	p.pool.arrived.Store(time.Now().UnixNano())
 	p.pool.toRouter(&arrivals{flights})
 }
 

@@ -137,7 +137,7 @@ func (p *pool) awaitEmpty(ctx context.Context) error {
 		case <-tick.C:
 		}
 		delivered := p.counters.delivered.Load()
-		if ready, err := p.ready(ctx); err != nil || ready > 0 || p.intake.Load().word != intakeConsuming || p.inFlight() > 0 ||
+		if ready, err := p.ready(ctx); err != nil || ready > 0 || p.live.Load().state != LiveConsuming || p.inFlight() > 0 ||
 			p.counters.delivered.Load() != delivered {
 			empty = 0
 			continue

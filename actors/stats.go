@@ -116,7 +116,7 @@ func (s *System) Reconnects() int64 { return s.status.reconnects.Load() }
 func (p *pool) stats() PoolStats {
 	c := &p.counters
 	s := PoolStats{
-		Pool: p.Name, Queue: p.Queue.Name, Consuming: p.intake.Load().word == intakeConsuming,
+		Pool: p.Name, Queue: p.Queue.Name, Consuming: p.live.Load().state == LiveConsuming,
 		Suspended: p.suspended.Load(), Parked: p.parked.Load(), Queued: p.backlog.Load(),
 		Delivered: c.delivered.Load(), Acked: c.acked.Load(), Requeued: c.requeued.Load(),
 		Retried: c.retried.Load(), DeadLettered: c.dead.Load(), Lost: c.lost.Load(), Durations: p.durations.read(),

@@ -79,7 +79,7 @@ func (s *System) newPool(o Pool) (*pool, error) {
 	}
 	p := newPool(o, s.log)
 	p.node, p.system, p.broker, p.stop, p.notify = s.node, s.system, &s.broker, &s.stop, s.opts.Observe
-	p.burst = s.opts.Burst
+	p.burst, p.link = s.opts.Burst, &s.status
 	return p, nil
 }
 

@@ -70,6 +70,12 @@ type Session interface {
 	Close(ctx context.Context) error
 }
 
+// Addressed is a Session that knows which of several brokers it is connected to.
+type Addressed interface {
+	// Address names the broker as a URL without user and password.
+	Address() string
+}
+
 // Source says what to consume.
 type Source struct {
 	Queue  Queue
@@ -85,6 +91,10 @@ type Source struct {
 // Consumer is one subscription to a queue: one epoch. Its deliveries can be
 // settled on it and nowhere else.
 type Consumer interface {
+	// Tag is the name by which the broker's tools know the consumer; of one that is
+	// spread over several channels it is the beginning of each one's.
+	Tag() string
+
 	// Deliveries yields what the broker delivers. It is closed after Cancel,
 	// once everything that was already in flight to us has been read, and when
 	// the consumer dies.

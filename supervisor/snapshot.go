@@ -36,6 +36,8 @@ type Node struct {
 	PID       *int       `json:"pid,omitempty"`
 	Window    *Window    `json:"window,omitempty"`
 
+	Consumer *Consumer `json:"consumer,omitempty"` // of a router
+
 	// Of the worker process of a slot, and of those before it.
 	Task        string        `json:"task,omitempty"` // the id of the oldest that runs
 	TaskSince   *time.Time    `json:"task_since,omitempty"`
@@ -53,6 +55,29 @@ type Node struct {
 	// InDetail is for Child.Inspect: it may add what would be too much in a tree.
 	// It is set by System.Inspect.
 	InDetail bool `json:"-"`
+}
+
+// Consumer is the state of a router's consumer and the evidence for it, by which
+// one that works is told from one that only believes so.
+type Consumer struct {
+	State string    `json:"state"` // one of the words in docs/liveness.md
+	Since time.Time `json:"since"`
+	Tag   string    `json:"tag,omitempty"` // by which the broker's tools know it
+
+	LastDelivery time.Time `json:"last_delivery,omitzero"`
+	LastProbe    time.Time `json:"last_probe,omitzero"` // when the broker was last asked what waits
+	Probe        string    `json:"probe,omitempty"`     // what it has answered
+	Starved      bool      `json:"starved,omitempty"`   // messages wait, there is room, and none comes
+
+	Old      int64     `json:"old,omitempty"`            // deliveries unsettled for half of the broker's ack timeout
+	Oldest   time.Time `json:"oldest_delivery,omitzero"` // of Old
+	Isolated int64     `json:"isolated,omitempty"`       // consumers that are kept apart for such deliveries
+
+	Cause   string    `json:"cause,omitempty"` // why it is not consuming
+	Fault   string    `json:"fault,omitempty"` // the same in a word, see broker.Fault
+	Code    int       `json:"code,omitempty"`  // AMQP's reply code
+	NextTry time.Time `json:"next_try,omitzero"`
+	Tries   int       `json:"tries,omitempty"` // that failed since it was consuming
 }
 
 // ProcessExit is how one process has ended.

@@ -26,6 +26,7 @@ const (
 type consumer struct {
 	s       *session
 	queue   string
+	name    string // the beginning of the lanes' tags
 	lanes   []*lane
 	out     chan *broker.Delivery // closed by the goroutine that waits for the pumps
 	settler *settler
@@ -80,6 +81,7 @@ func spread(credit, span int) []int {
 func newConsumer(s *session, src broker.Source) *consumer {
 	c := &consumer{
 		s: s, queue: src.Queue.Name,
+		name: fmt.Sprintf("%s-%d", s.d.ConnectionName, s.made.Add(1)),
 		// The whole window fits, so that the pumps never wait for the reader.
 		out:     make(chan *broker.Delivery, src.Credit),
 		started: make(chan struct{}),
@@ -88,7 +90,7 @@ func newConsumer(s *session, src broker.Source) *consumer {
 	for i, prefetch := range spread(src.Credit, s.d.ChannelSpan) {
 		c.lanes = append(c.lanes, &lane{
 			conn: s.link, prefetch: prefetch, index: uint64(i),
-			tag:    fmt.Sprintf("%s-%d", s.d.ConnectionName, i),
+			tag:    fmt.Sprintf("%s-%d", c.name, i),
 			window: newWindow(prefetch),
 		})
 	}
@@ -225,6 +227,9 @@ func (c *consumer) closeLanes() {
 		return l.ch.Close()
 	})
 }
+
+// Tag implements [broker.Consumer].
+func (c *consumer) Tag() string { return c.name }
 
 // Deliveries implements [broker.Consumer].
 func (c *consumer) Deliveries() <-chan *broker.Delivery { return c.out }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,6 +140,19 @@ func (d Dialer) where() string {
 		return "the broker"
 	}
 	return u.address() + " vhost " + strconv.Quote(u.Vhost)
+}
+
+// address is the URL without user, password and query.
+func (d Dialer) address() string {
+	u, err := parse(d.URL)
+	if err != nil {
+		return ""
+	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.address()}
+	if u.Vhost != "/" {
+		shown.Path = "/" + u.Vhost
+	}
+	return shown.String()
 }
 
 // link is one connection and the socket below it.

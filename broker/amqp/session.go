@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -19,6 +20,7 @@ type session struct {
 	d    Dialer
 	link *link // for consuming and declaring
 	pub  *publisher
+	made atomic.Int64 // consumers
 
 	done chan struct{}
 	wg   sync.WaitGroup // goroutines of the session and its consumers
@@ -30,7 +32,10 @@ type session struct {
 	consumers map[*consumer]struct{}
 }
 
-var _ broker.Session = (*session)(nil)
+var (
+	_ broker.Session   = (*session)(nil)
+	_ broker.Addressed = (*session)(nil)
+)
 
 func newSession(d Dialer, l *link) *session {
 	s := &session{d: d, link: l, done: make(chan struct{}), consumers: map[*consumer]struct{}{}}
@@ -71,6 +76,9 @@ func (s *session) die(cause error) {
 	s.pub.die()
 	close(s.done)
 }
+
+// Address implements [broker.Addressed].
+func (s *session) Address() string { return s.d.address() }
 
 // Done implements [broker.Session].
 func (s *session) Done() <-chan struct{} { return s.done }

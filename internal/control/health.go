@@ -49,11 +49,22 @@ func TreeHealth(n *supervisor.Node) Health {
 	if n == nil {
 		return Failed
 	}
-	worst := StateHealth(n.State)
+	worst := NodeHealth(n)
 	for _, c := range n.Children {
 		worst = max(worst, TreeHealth(c))
 	}
 	return worst
+}
+
+// NodeHealth returns the health of a node without those below it: that of its state
+// word, and at least Degraded for a router that gets nothing although messages
+// wait.
+func NodeHealth(n *supervisor.Node) Health {
+	h := StateHealth(n.State)
+	if n.Consumer != nil && n.Consumer.Starved {
+		h = max(h, Degraded)
+	}
+	return h
 }
 
 // StateHealth returns the health that a node's state word stands for. A word

@@ -97,7 +97,7 @@ func TestOpenAPIHasEveryRoute(t *testing.T) {
 func TestOpenAPIHasEveryField(t *testing.T) {
 	doc, _ := openAPI(t)
 	for name, v := range map[string]any{
-		"Node": supervisor.Node{}, "Window": supervisor.Window{}, "Status": Status{}, "Unhealthy": Problem{},
+		"Node": supervisor.Node{}, "Consumer": supervisor.Consumer{}, "Window": supervisor.Window{}, "Status": Status{}, "Unhealthy": Problem{},
 		"Event": Event{}, "Task": Task{}, "Problem": problem{}, "Entry": Entry{}, "Change": Change{}, "Canceled": canceled{}, "Well": well{},
 	} {
 		all, required := fields(reflect.TypeOf(v))
@@ -119,7 +119,7 @@ func fields(typ reflect.Type) (all, required []string) {
 			continue
 		}
 		all = append(all, name)
-		if !strings.Contains(options, "omitempty") {
+		if !strings.Contains(options, "omit") {
 			required = append(required, name)
 		}
 	}

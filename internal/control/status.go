@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strings"
 	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -21,6 +22,9 @@ type Status struct {
 
 	// Problems are the nodes that are not healthy, in the order of the tree.
 	Problems []Problem `json:"problems"`
+	// Suspended are the routers that take nothing because somebody wants it so: the
+	// health is none the worse for it, and last_error says who.
+	Suspended []Problem `json:"suspended,omitempty"`
 }
 
 // Problem is a node that is not healthy.
@@ -49,8 +53,13 @@ func (s *Status) add(n *supervisor.Node) {
 	case "worker", "slot":
 		s.Running += value(n.Running)
 	}
-	if StateHealth(n.State) != Healthy {
+	switch {
+	case NodeHealth(n) != StateHealth(n.State):
+		s.Problems = append(s.Problems, Problem{ID: n.ID, Kind: n.Kind, State: "starved", LastError: n.Consumer.Probe})
+	case StateHealth(n.State) != Healthy:
 		s.Problems = append(s.Problems, Problem{ID: n.ID, Kind: n.Kind, State: n.State, LastError: n.LastError})
+	case n.State == "suspended" && !strings.HasSuffix(n.Detail, ", parked"): // then its pool is a problem
+		s.Suspended = append(s.Suspended, Problem{ID: n.ID, Kind: n.Kind, State: n.State, LastError: n.Detail})
 	}
 	for _, c := range n.Children {
 		s.add(c)

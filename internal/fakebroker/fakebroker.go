@@ -26,6 +26,7 @@ type Broker struct {
 	blocked  block // what every session says of itself
 	wrong    []string
 	acked    int
+	consumed int // consumers that there have been
 	peak     int // most unsettled deliveries of one consumer
 	delayed  int // messages that wait on the ladder
 }
@@ -229,8 +230,10 @@ func (s *session) Consume(ctx context.Context, src broker.Source) (broker.Consum
 		return nil, broker.ErrClosed
 	}
 	q := s.b.queue(src.Queue.Name)
+	s.b.consumed++
 	c := &consumer{
-		b: s.b, q: q, source: src, unsettled: map[uint64]*message{},
+		name: fmt.Sprintf("%s-%d", src.Queue.Name, s.b.consumed),
+		b:    s.b, q: q, source: src, unsettled: map[uint64]*message{},
 		deliveries: make(chan *broker.Delivery, src.Credit), done: make(chan struct{}),
 	}
 	s.consumers = append(s.consumers, c)
@@ -301,6 +304,7 @@ func (s *session) end(err error) {
 }
 
 type consumer struct {
+	name       string
 	b          *Broker
 	q          *queue
 	source     broker.Source
@@ -312,6 +316,9 @@ type consumer struct {
 	ended      bool
 	err        error
 }
+
+// Tag is the queue's name and a number.
+func (c *consumer) Tag() string { return c.name }
 
 func (c *consumer) Deliveries() <-chan *broker.Delivery { return c.deliveries }
 

@@ -28,6 +28,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 	field("pid", pid(n))
 	field("since", moment(n.Since, now))
 	figures(n, field)
+	consumerFields(n.Consumer, now, field)
 	process(n, now, field)
 	field("busy since", moment(n.BusySince, now))
 	field("backoff until", moment(n.Until, now))

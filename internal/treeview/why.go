@@ -44,6 +44,7 @@ func (w *why) node(n *supervisor.Node) {
 	}
 	w.said[n] = true
 	w.state(n)
+	w.consumer(n)
 	w.wear(n)
 	switch {
 	case n.Kind == "router" && bare(n):
@@ -87,7 +88,9 @@ func (w *why) state(n *supervisor.Node) {
 			w.say("%s takes nothing%s: it begins when a worker of its pool is up.", n.ID, w.lasting(n))
 			return
 		}
-		w.say("%s has no connection%s%s.", n.ID, w.lasting(n), w.because(n))
+		if !w.lostConsumer(n) {
+			w.say("%s has no connection%s%s.%s", n.ID, w.lasting(n), w.because(n), w.redial(n))
+		}
 	case "starting":
 		step := ""
 		if n.Step != "" {
@@ -108,6 +111,8 @@ func (w *why) state(n *supervisor.Node) {
 // well is the sentence about a node that works, or whose state word is new.
 func (w *why) well(n *supervisor.Node) {
 	switch {
+	case n.Kind == "router" && n.Consumer != nil && n.Consumer.Starved:
+		w.say("%s is %s%s but starved: %s.", n.ID, n.State, w.lasting(n), n.Consumer.Probe)
 	case n.Kind == "router" && value(n.InFlight) == 0:
 		w.say("%s is %s%s and has nothing in flight: the broker has no message for it now.", n.ID, n.State, w.lasting(n))
 	case n.Kind == "router":
@@ -117,10 +122,16 @@ func (w *why) well(n *supervisor.Node) {
 		w.say("%s is %s%s and idle: no task is assigned to it.", n.ID, n.State, w.lasting(n))
 	case n.Running != nil:
 		w.say("%s is %s%s and %s: %d run and %d wait.", n.ID, n.State, w.lasting(n), w.busy(n), value(n.Running), value(n.Queued))
+	case n.Kind == "broker" && n.Detail != "":
+		address, _, _ := strings.Cut(n.Detail, " ")
+		w.say("%s is %s to %s%s%s.", n.ID, n.State, address, w.lasting(n), w.before(n))
 	case n.Kind == "pool":
 		w.say("%s is %s%s%s%s.", n.ID, n.State, w.lasting(n), crew(n), w.before(n))
 	default:
 		w.say("%s is %s%s%s.", n.ID, n.State, w.lasting(n), w.before(n))
+	}
+	if _, reason, blocked := strings.Cut(n.Detail, "blocked: "); blocked && n.Kind == "broker" {
+		w.say("It takes no publications from us: %s.", reason)
 	}
 }
 
@@ -214,7 +225,7 @@ func (w *why) failed(n *supervisor.Node) {
 			w.said[c] = true // they are down because of it
 		}
 	case n.Kind == "router" && value(n.High) > 0:
-		w.say("%s cannot consume%s: %s. It tries again by itself.", n.ID, w.lasting(n), w.reason(n))
+		w.say("%s cannot consume%s: %s. %s", n.ID, w.lasting(n), w.reason(n), w.again(n.Consumer))
 	default:
 		w.say("%s has failed%s: %s.", n.ID, w.lasting(n), w.reason(n))
 	}
@@ -287,7 +298,7 @@ func (w *why) outOfWork(workers []*supervisor.Node) {
 func (w *why) below(n *supervisor.Node) {
 	var sick []*supervisor.Node
 	for _, c := range Flat(n)[1:] {
-		if control.StateHealth(c.State) != control.Healthy && !w.said[c] {
+		if control.NodeHealth(c) != control.Healthy && !w.said[c] {
 			sick = append(sick, c)
 		}
 	}
@@ -327,7 +338,7 @@ func (w *why) above(n *supervisor.Node) {
 
 // unwell explains n if it is not healthy.
 func (w *why) unwell(n *supervisor.Node) {
-	if n != nil && control.StateHealth(n.State) != control.Healthy {
+	if n != nil && control.NodeHealth(n) != control.Healthy {
 		w.node(n)
 	}
 }

@@ -31,6 +31,9 @@ func moreColumns(root *supervisor.Node, o Options) []extra {
 		figures("FAILURES", func(n *supervisor.Node, _ time.Time) string { return figure(n.Failures) }),
 		{column{title: "WINDOW"}, func(n *supervisor.Node, _ time.Time) string { return window(n.Window) }},
 	}
+	if slices.ContainsFunc(Flat(root), func(n *supervisor.Node) bool { return n.Consumer != nil }) {
+		all = append(all, extra{column{title: "CONSUMER"}, consumption})
+	}
 	if !slices.ContainsFunc(Flat(root), hasProcesses) {
 		return all
 	}
