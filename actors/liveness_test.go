@@ -69,7 +69,7 @@ func TestLiveness(t *testing.T) {
 			}
 			next, types := l.step(e, now)
 			l = next
-			fmt.Fprintf(out, "%-24s %s\n", line+":", describe(l, start))
+			fmt.Fprintf(out, "%-24s %s\n", line+":", picture(l, start))
 			for _, event := range types {
 				fmt.Fprintf(out, "%26s event %s\n", "", event)
 			}
@@ -78,7 +78,7 @@ func TestLiveness(t *testing.T) {
 	})
 }
 
-func describe(l live, start time.Time) string {
+func picture(l live, start time.Time) string {
 	s := fmt.Sprintf("%s since %v, shown as %s", l.state, l.since.Sub(start), l.word())
 	if l.tag != "" {
 		s += ", tag " + l.tag
