@@ -89,7 +89,7 @@ func (f *firehose) Consume(_ context.Context, s broker.Source) (broker.Consumer,
 
 func (f *firehose) Blocked() (string, time.Time) { return "", time.Time{} }
 
-func (f *firehose) Declare(context.Context, broker.Queue) error { return nil }
+func (f *firehose) Declare(context.Context, broker.Queue) error  { return nil }
 func (f *firehose) Apply(context.Context, broker.Topology) error { return nil }
 
 func (f *firehose) Settle(uint64, broker.Verdict) error {

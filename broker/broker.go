@@ -180,11 +180,8 @@ const (
 type Queue struct {
 	Name    string
 	Declare Declare
-	Durable bool // survives a broker restart; the exchange, if any, too
-
-	// Args are x-queue-type and the like. An x-delivery-limit of -1 says that there is
-	// none; a broker that has none of itself and takes no negative one is not told.
-	Args map[string]any
+	Durable bool           // survives a broker restart; the exchange, if any, too
+	Args    map[string]any // x-queue-type and the like
 
 	// Exchange, when not empty, is a direct exchange to declare and to bind the
 	// queue to with Key, or with its own name where Key is empty.

@@ -2,9 +2,7 @@ package amqp
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -96,22 +94,14 @@ func (a *applying) queue(q *broker.Queue) error {
 	if q.Dead != nil || q.Exchange != "" || q.Declare != broker.DeclareCreate {
 		return a.s.declare(*q)
 	}
-	plain, err := toTable(a.s.link.queueArgs(q.Args))
+	args, err := toTable(q.Args)
 	if err != nil {
 		return fmt.Errorf("amqp: arguments of queue %q: %w", q.Name, err)
 	}
-	declare := func(args amqp091.Table) error {
-		return a.step(fmt.Sprintf("declare queue %q", q.Name), func(ch *amqp091.Channel) error {
-			_, err := ch.QueueDeclare(q.Name, q.Durable, false, false, false, args)
-			return err
-		})
-	}
-	err = declare(plain)
-	if old := withoutLimit(plain); errors.Is(err, broker.ErrTopology) && old != nil && declare(old) == nil {
-		a.s.d.Logger.Warn("the queue was declared by a broker before RabbitMQ 4.0: to look at its messages counts for its delivery limit; a policy with delivery-limit -1 lifts it", "queue", q.Name)
-		return nil
-	}
-	return err
+	return a.step(fmt.Sprintf("declare queue %q", q.Name), func(ch *amqp091.Channel) error {
+		_, err := ch.QueueDeclare(q.Name, q.Durable, false, false, false, args)
+		return err
+	})
 }
 
 func (a *applying) bind(b *broker.Binding) error {
@@ -146,44 +136,4 @@ func refused(what string, err error) error {
 		return fmt.Errorf("amqp: %s: %w: %s; it exists with other arguments: delete it, or choose another name", what, broker.ErrTopology, tell(err))
 	}
 	return classify(what, err)
-}
-
-// limitless is the first release of RabbitMQ that limits the deliveries of a message
-// of a quorum queue by default, and where -1 says that there is no limit.
-var limitless = [2]int{4, 0}
-
-const limitArg = "x-delivery-limit"
-
-// queueArgs returns the arguments as the broker understands them: it is told that
-// there is no delivery limit only when it would have one.
-func (l *link) queueArgs(args map[string]any) map[string]any {
-	if !isNoLimit(args[limitArg]) || l.atLeast(limitless) {
-		return args
-	}
-	args = maps.Clone(args)
-	delete(args, limitArg)
-	return args
-}
-
-// withoutLimit returns args without the word that there is no limit, or nil when they
-// have none.
-func withoutLimit(args amqp091.Table) amqp091.Table {
-	if !isNoLimit(args[limitArg]) {
-		return nil
-	}
-	args = maps.Clone(args)
-	delete(args, limitArg)
-	return args
-}
-
-func isNoLimit(v any) bool {
-	switch v := v.(type) {
-	case int:
-		return v < 0
-	case int32:
-		return v < 0
-	case int64:
-		return v < 0
-	}
-	return false
 }

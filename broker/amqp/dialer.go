@@ -285,13 +285,6 @@ func atLeast(version string, release [2]int) bool {
 	return slices.Compare(have[:], release[:]) >= 0
 }
 
-// atLeast says whether the broker is RabbitMQ of that release or a later one.
-func (l *link) atLeast(release [2]int) bool {
-	product, _ := l.Properties["product"].(string)
-	version, _ := l.Properties["version"].(string)
-	return product == rabbitMQ && atLeast(version, release)
-}
-
 // close ends the connection in good order within some two seconds, or at once
 // when ctx ends.
 func (l *link) close(ctx context.Context) {

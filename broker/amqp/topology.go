@@ -73,7 +73,7 @@ func (s *session) declare(q broker.Queue) error {
 }
 
 func (s *session) declareOne(q broker.Queue) error {
-	args, err := toTable(s.link.queueArgs(q.Args))
+	args, err := toTable(q.Args)
 	if err != nil {
 		return fmt.Errorf("amqp: arguments of queue %q: %w", q.Name, err)
 	}

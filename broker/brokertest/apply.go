@@ -104,7 +104,7 @@ func testApplyDelay(e *env) {
 	in, out := e.exchange("topic"), e.exchange("topic")
 	wait := broker.Queue{Name: e.queue().Name, Durable: true, Args: map[string]any{
 		"x-queue-type": "quorum", "x-message-ttl": ttl.Milliseconds(), "x-dead-letter-exchange": out.Name,
-		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-delivery-limit": -1,
+		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-delivery-limit": 1000,
 		"x-expires": int32(600_000),
 	}}
 	in.Durable, out.Durable = true, true

@@ -20,8 +20,11 @@ const (
 
 	delayPrefix = "magne.v1.delay."
 
-	// noLimit: to look at a message counts as a delivery of it, and must not remove it.
-	noLimit = -1
+	// lookLimit is how often a message may be looked at while it waits, which counts as
+	// a delivery. Without a limit RabbitMQ before 4.0 puts what comes back at the end of
+	// its queue, as 4.0 does with a limit of -1, and it would be due only with what was
+	// published after it; 4.0's own limit of 20 would remove it.
+	lookLimit = 1_000_000
 )
 
 // DelayExchange returns the name of the exchange for delays whose highest digit that
@@ -43,9 +46,7 @@ func Topology() broker.Topology {
 		{Name: UndeliveredExchange, Kind: "fanout", Durable: true},
 		{Name: DeliverExchange, Kind: "topic", Durable: true, Args: map[string]any{"alternate-exchange": UndeliveredExchange}},
 	}}
-	t.Queues = append(t.Queues, broker.Queue{Name: UndeliveredQueue, Durable: true, Args: map[string]any{
-		"x-queue-type": "quorum", "x-delivery-limit": noLimit,
-	}})
+	t.Queues = append(t.Queues, broker.Queue{Name: UndeliveredQueue, Durable: true, Args: map[string]any{"x-queue-type": "quorum"}})
 	t.Bindings = append(t.Bindings, broker.Binding{Exchange: UndeliveredExchange, Queue: UndeliveredQueue})
 	for level := range Levels {
 		t.Exchanges = append(t.Exchanges, broker.Exchange{Name: DelayExchange(level), Kind: "topic", Durable: true})
@@ -70,7 +71,7 @@ func delayQueue(level, digit int) broker.Queue {
 			"x-dead-letter-exchange": next, // the routing key is kept
 			"x-dead-letter-strategy": "at-least-once",
 			"x-overflow":             "reject-publish", // at-least-once requires it
-			"x-delivery-limit":       noLimit,
+			"x-delivery-limit":       lookLimit,
 		},
 	}
 }
