@@ -36,6 +36,7 @@ type brokerActor struct {
 	denied    func(error) // called when the first dial ever is denied
 	flights   func() int  // that all pools may have at once
 	notify    func(supervisor.Event)
+	spool     broker.Spool // nil: none
 
 	self    *actor.PID
 	ctx     context.Context // ends with the actor; for the goroutines it owns
@@ -164,7 +165,7 @@ func (b *brokerActor) onConnected(m *connected) {
 	b.session = m.session
 	b.status.reached.Store(true)
 	b.dials.Up(time.Now())
-	b.outbox = newOutbox(m.session, b.flights())
+	b.outbox = newOutbox(m.session, b.spool, b.flights())
 	b.lost, b.blocked = "", false
 	address := addressOf(m.session)
 	b.status.session.Store(&m.session)
@@ -173,6 +174,9 @@ func (b *brokerActor) onConnected(m *connected) {
 	b.log.Info("connected to the broker", "address", address)
 	session, epoch, outbox, ctx := m.session, m.epoch, b.outbox, b.ctx
 	b.own(func() { outbox.run(ctx) })
+	if b.spool != nil {
+		b.own(func() { b.spool.Flush(ctx, session) })
+	}
 	b.own(func() { b.watchSession(ctx, session, epoch) })
 	for _, in := range b.intakes {
 		b.subscribeNow(in)
@@ -294,11 +298,14 @@ func (b *brokerActor) onHangUp(m *hangUp) {
 			default: // it was told before
 			}
 		}()
+		ctx, cancel := context.WithTimeout(context.Background(), m.within)
+		defer cancel()
+		if b.spool != nil {
+			b.drainSpool(ctx, session)
+		}
 		if session == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), m.within)
-		defer cancel()
 		if err := session.Close(ctx); err != nil {
 			b.log.Warn("closing the session with the broker", "err", err)
 		}

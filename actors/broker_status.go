@@ -15,6 +15,7 @@ type brokerStatus struct {
 	state      atomic.Pointer[sessionState]
 	session    atomic.Pointer[broker.Session] // not nil: the live one
 	reconnects atomic.Int64
+	spool      broker.Spool // nil: none
 }
 
 // sessionState is a state of the session with the broker.
@@ -57,5 +58,8 @@ func (s *brokerStatus) inspect(n *supervisor.Node) {
 	}
 	if reason, since := s.blocked(); !since.IsZero() {
 		n.Detail += fmt.Sprintf(" blocked: %s", reason)
+	}
+	if s.spool != nil {
+		inspectSpool(s.spool, n)
 	}
 }

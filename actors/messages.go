@@ -58,8 +58,9 @@ type (
 	// publication, republish the end of the wait after one that failed.
 	retryDue  struct{ flight *flight }
 	published struct {
-		flight *flight
-		err    error
+		flight  *flight
+		err     error
+		release func(keep bool) // not nil: the copy is in the spool and held back there
 	}
 	republish struct{ flight *flight }
 

@@ -46,6 +46,13 @@ type Options struct {
 	// System makes one and closes it at the end of Run.
 	Host *process.Host
 
+	// Spool, if not nil, takes the copies of failed tasks (retries, dead letters)
+	// that the broker does not take: their deliveries are acked when the copies are
+	// durable there, and the copies are published when the broker takes messages
+	// again. At least once: a delivery whose ack is lost is delivered again beside
+	// its copy. Close it after Run has returned.
+	Spool broker.Spool
+
 	// Services are started last and stopped first, each as a child of the root.
 	Services []Service
 

@@ -86,12 +86,13 @@ func (p *pump) end() {
 // other, outside the broker actor, since the broker may block a publisher.
 type outbox struct {
 	session broker.Session
+	spool   broker.Spool  // nil: none
 	waiting chan *publish // the broker actor sends
 }
 
 // newOutbox returns an outbox with room for publications of that many flights.
-func newOutbox(s broker.Session, flights int) *outbox {
-	return &outbox{session: s, waiting: make(chan *publish, flights)}
+func newOutbox(s broker.Session, spool broker.Spool, flights int) *outbox {
+	return &outbox{session: s, spool: spool, waiting: make(chan *publish, flights)}
 }
 
 // put never blocks. A flight has one publication under way at most, but those of
@@ -107,7 +108,7 @@ func (o *outbox) put(m *publish) {
 
 var errOutboxFull = errors.New("too many messages wait to be published")
 
-func (m *publish) answer(err error) { m.pool.toRouter(&published{m.flight, err}) }
+func (m *publish) answer(err error) { m.pool.toRouter(&published{flight: m.flight, err: err}) }
 
 // run returns when the session or ctx has ended. What waits then is not
 // answered: its consumer has died with the session, which frees the flights.
@@ -117,8 +118,8 @@ func (o *outbox) run(ctx context.Context) {
 		case m := <-o.waiting:
 			if m.flight.stale() { // its delivery is somebody else's, who publishes it
 				m.answer(broker.ErrStale)
-			} else if err := o.session.Publish(ctx, m.flight.outgoing, m.answer); err != nil {
-				m.answer(err)
+			} else {
+				o.send(ctx, m)
 			}
 		case <-o.session.Done():
 			return

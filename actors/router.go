@@ -276,14 +276,16 @@ func (r *router) onRepublish(f *flight) {
 func (r *router) onPublished(m *published) {
 	f := m.flight
 	if !r.ledger.has(f) {
+		m.resolve(false)
 		return
 	}
 	switch {
 	case f.stale():
 		r.drop(f)
+		m.resolve(false)
 	case m.err == nil:
 		r.pool.problem.Store(nil)
-		r.settle(f, broker.Ack)
+		m.resolve(r.settle(f, broker.Ack))
 	case r.cut != nil:
 		r.settle(f, broker.Requeue)
 	case errors.Is(m.err, broker.ErrInvalid) && !f.stripped:
@@ -301,10 +303,11 @@ func (r *router) onPublished(m *published) {
 	}
 }
 
-// settle ends a flight. The watermark is lowered once the broker has been told.
-func (r *router) settle(f *flight, v broker.Verdict) {
+// settle ends a flight. The watermark is lowered once the broker has been told; it
+// reports whether it will be.
+func (r *router) settle(f *flight, v broker.Verdict) bool {
 	if !r.ledger.remove(f) {
-		return
+		return false
 	}
 	err := f.source.consumer.Settle(f.delivery.Tag, v)
 	if err == nil {
@@ -319,6 +322,7 @@ func (r *router) settle(f *flight, v broker.Verdict) {
 	}
 	r.checkRetired(f.source)
 	r.checkDrained()
+	return err == nil
 }
 
 // drop ends a flight whose delivery is not ours any more.

@@ -53,6 +53,7 @@ func New(o Options) (*System, error) {
 		abort: make(chan struct{}), failed: make(chan error, 1), turn: make(chan struct{}, 1),
 		node: node, emptied: make(chan struct{}),
 	}
+	s.status.spool = o.Spool
 	if o.Observe != nil {
 		s.system.Observe(o.Observe)
 	}
@@ -201,7 +202,7 @@ func (s *System) children() []supervisor.Child {
 				return &brokerActor{
 					dialer: s.opts.Dialer, reconnect: restart.Backoff(s.opts.Reconnect), log: s.log,
 					system: s.system, stop: &s.stop, status: &s.status, denied: s.deny, flights: s.flights,
-					notify: s.opts.Observe,
+					notify: s.opts.Observe, spool: s.opts.Spool,
 				}
 			},
 			Up:      func(pid *actor.PID, _ int) { s.broker.pid.Store(pid) },

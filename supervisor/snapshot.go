@@ -50,6 +50,8 @@ type Node struct {
 	LastExit    string        `json:"last_exit,omitempty"`  // in one line
 	Exits       []ProcessExit `json:"exits,omitempty"`      // the newest first; only from System.Inspect
 
+	Spool *Spool `json:"spool,omitempty"` // of the node that has the connection to a broker
+
 	Children []*Node `json:"children"`
 
 	// InDetail is for Child.Inspect: it may add what would be too much in a tree.
@@ -78,6 +80,20 @@ type Consumer struct {
 	Code    int       `json:"code,omitempty"`  // AMQP's reply code
 	NextTry time.Time `json:"next_try,omitzero"`
 	Tries   int       `json:"tries,omitempty"` // that failed since it was consuming
+}
+
+// Spool is what waits on the disk for a broker that takes nothing.
+type Spool struct {
+	Messages  int        `json:"messages"` // of this process, not confirmed yet
+	Held      int        `json:"held,omitempty"`
+	Retrying  int        `json:"retrying,omitempty"` // that the broker has refused or returned
+	Oldest    *time.Time `json:"oldest,omitempty"`
+	Bytes     int64      `json:"bytes"` // on the disk, of all processes
+	MaxBytes  int64      `json:"max_bytes"`
+	Published int64      `json:"published"` // since the start
+	Refused   int64      `json:"refused,omitempty"`
+	Damaged   int64      `json:"damaged_bytes,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
 }
 
 // ProcessExit is how one process has ended.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -27,7 +28,7 @@ func (s *Spool) Flush(ctx context.Context, session broker.Session) {
 	adopt := time.NewTicker(adoptEvery)
 	defer adopt.Stop()
 	s.seekOrphans()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !isDone(session.Done()) && !isDone(s.done) {
 		e, wait, changed := s.next(time.Now(), false)
 		if e != nil {
 			if s.publish(ctx, session, e) == nil {
@@ -42,12 +43,10 @@ func (s *Spool) Flush(ctx context.Context, session broker.Session) {
 		case <-adopt.C:
 			s.seekOrphans()
 		case <-session.Done():
+		case <-s.done:
 		case <-ctx.Done():
 		}
 		due.Stop()
-		if isDone(session.Done()) {
-			return
-		}
 	}
 }
 
@@ -88,6 +87,8 @@ func (s *Spool) Drain(ctx context.Context, session broker.Session) (left int, er
 		case <-changed:
 		case <-session.Done():
 			return s.Pending(), fmt.Errorf("spool: the connection was lost: %w", errors.Join(broker.ErrUnknown, session.Err()))
+		case <-s.done:
+			return s.Pending(), ErrClosed
 		case <-ctx.Done():
 			return s.Pending(), fmt.Errorf("spool: %w", context.Cause(ctx))
 		}
@@ -141,24 +142,32 @@ func (s *Spool) next(now time.Time, once bool) (e *entry, wait time.Duration, ch
 // nothing; the message is where it was.
 func (s *Spool) publish(ctx context.Context, session broker.Session, e *entry) error {
 	p, err := e.in.read(e.at, e.size)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrClosed): // after Close
+	case err != nil:
 		s.lose(e, err)
 		return nil
+	default:
+		err = session.Publish(ctx, p, func(err error) { s.answered(e, err) })
 	}
-	err = session.Publish(ctx, p, func(err error) { s.answered(e, err) })
 	switch {
 	case err == nil:
 	case errors.Is(err, broker.ErrInvalid):
 		s.answered(e, err)
 		err = nil
 	default:
-		s.mu.Lock()
-		s.flying--
-		s.ready.PushFront(e)
-		s.stats.LastError = err.Error()
-		s.mu.Unlock()
+		s.back(e, err)
 	}
 	return err
+}
+
+// back returns a message that nobody took to where it was.
+func (s *Spool) back(e *entry, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying--
+	s.ready.PushFront(e)
+	s.stats.LastError = err.Error()
 }
 
 // answered is the broker's answer.

@@ -52,12 +52,14 @@ type Spool struct {
 	later   []*entry      // tried, and to be tried again
 	held    int
 	flying  int // with the broker, unconfirmed
-	stats   Stats
+	stats   broker.SpoolStats
 	entries map[*entry]struct{} // all that are not done, for their age
 
 	active   *segment              // the committer's: takes the next message
 	segments map[*segment]struct{} // the committer's
 }
+
+var _ broker.Spool = (*Spool)(nil)
 
 // put is a message that waits to be written.
 type put struct {
@@ -156,24 +158,8 @@ func (s *Spool) Behind() bool {
 	return s.ready.Len() > 0
 }
 
-// Stats are the figures of a Spool, of its process alone where nothing else is said.
-type Stats struct {
-	Messages  int       // not done
-	Held      int       // of them, whose owner has not released them yet
-	Retrying  int       // of them, that the broker has refused or returned
-	Oldest    time.Time // when the oldest of them was put; zero: there is none
-	Bytes     int64     // of all files, of all processes, as of the last change
-	MaxBytes  int64
-	Accepted  int64  // since Open
-	Refused   int64  // since Open: no room
-	Published int64  // since Open: confirmed by the broker
-	Withdrawn int64  // since Open
-	Damaged   int64  // bytes that could not be read, since Open
-	LastError string // of the newest failed try; empty: the newest try was none
-}
-
 // Stats does not touch the disk.
-func (s *Spool) Stats() Stats {
+func (s *Spool) Stats() broker.SpoolStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
@@ -189,7 +175,8 @@ func (s *Spool) Stats() Stats {
 
 // Close writes what it was told and gives the segments back, for the next one who
 // opens the directory. What Put was given before is accepted or refused when it
-// returns. It must not be called while Flush runs.
+// returns; Flush ends. What is confirmed later is published again by the next one:
+// so close the session first.
 func (s *Spool) Close() error {
 	s.fail(ErrClosed)
 	<-s.done

@@ -1,0 +1,206 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/spool"
+	"github.com/magne-actors/magne-actors/task"
+)
+
+func TestSpoolable(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		tries int
+		want  bool
+	}{
+		{nil, 5, false},
+		{errBlocked, 0, true},
+		{broker.ErrRefused, 0, false}, // it may have passed at the next try
+		{broker.ErrRefused, 1, true},
+		{broker.ErrUnknown, 1, true},
+		{broker.ErrUnroutable, 9, false}, // people look for it in its queue
+		{broker.ErrInvalid, 9, false},
+		{broker.ErrTopology, 9, false},
+		{broker.ErrStale, 9, false},
+	} {
+		if got := spoolable(c.err, c.tries); got != c.want {
+			t.Errorf("%v, %d tries before: got %v, want %v", c.err, c.tries, got, c.want)
+		}
+	}
+}
+
+// gate is a broker that takes nothing while it blocks publishers.
+type gate struct{ broker.Dialer }
+
+func (g gate) Dial(ctx context.Context) (broker.Session, error) {
+	s, err := g.Dialer.Dial(ctx)
+	return gated{s}, err
+}
+
+type gated struct{ broker.Session }
+
+func (g gated) Publish(ctx context.Context, p *broker.Publication, done func(error)) error {
+	for {
+		if _, since := g.Blocked(); since.IsZero() {
+			return g.Session.Publish(ctx, p, done)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-g.Done():
+			return broker.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// spooled starts a System with a spool; all of its tasks fail for good. wrap, if
+// not nil, goes around the spool.
+func spooled(t *testing.T, dir string, wrap func(broker.Spool) broker.Spool) (*rig, *spool.Spool) {
+	t.Helper()
+	s, err := spool.Open(spool.Options{Dir: dir, MaxBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := handlers(map[string]task.HandlerFunc{"fail": func(context.Context, *task.Message) error { return task.Discard(errors.New("no")) }})
+	r := start(t, Pool{High: 4, Slots: 4, Mux: mux}, func(o *Options) {
+		o.Dialer = gate{o.Dialer}
+		o.Spool = s
+		if wrap != nil {
+			o.Spool = wrap(s)
+		}
+	})
+	return r, s
+}
+
+// TestSpoolWhileBlocked: the broker delivers and takes nothing. The copies go to
+// the disk, their deliveries are acked and the pool goes on; afterwards the broker
+// gets every copy once.
+func TestSpoolWhileBlocked(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r, s := spooled(t, dir, nil)
+		r.broker.Block("memory alarm")
+		const n = 40 // many times what the pool may hold
+		r.put(n, "fail")
+		wait(spoolAfter + time.Second)
+		node := find(r.system.Tree(), "broker")
+		if r.broker.Acked() != n || node.Spool == nil || node.Spool.Messages != n || node.Spool.Oldest == nil {
+			t.Errorf("acked %d of %d, spool %+v", r.broker.Acked(), n, node.Spool)
+		}
+		r.broker.Block("")
+		wait(time.Minute)
+		if got := r.broker.Len("dead"); got != n || s.Pending() != 0 {
+			t.Errorf("%d dead letters, %d in the spool, want %d and none", got, s.Pending(), n)
+		}
+		r.put(1, "fail")
+		wait(time.Second)
+		if got, st := r.broker.Len("dead"), s.Stats(); got != n+1 || st.Accepted != n {
+			t.Errorf("%d dead letters, %d of them by way of the spool; want the last one without it", got, st.Accepted)
+		}
+		r.finish()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSpoolFull: without room the original is kept, as without a spool.
+func TestSpoolFull(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r, s := spooled(t, dir, nil)
+		r.broker.Block("memory alarm")
+		r.put(1000, "fail")
+		wait(time.Minute)
+		st := s.Stats()
+		if acked := r.broker.Acked(); acked != int(st.Accepted) || acked == 0 || st.Refused == 0 || st.Bytes > st.MaxBytes {
+			t.Errorf("acked %d, spool %+v", acked, st)
+		}
+		if r.broker.Unsettled() == 0 {
+			t.Error("nothing is unsettled: what did not fit is gone")
+		}
+		r.broker.Block("")
+		wait(10 * time.Minute)
+		if got := r.broker.Len("dead"); got != 1000 {
+			t.Errorf("%d dead letters, want 1000", got)
+		}
+		r.finish()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSpoolWithoutAck: the consumer dies before the ack. The copy is withdrawn:
+// the message is delivered again and makes its own.
+func TestSpoolWithoutAck(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		cut := &cutting{}
+		r, s := spooled(t, dir, func(s broker.Spool) broker.Spool {
+			cut.Spool = s
+			return cut
+		})
+		cut.before = func() { r.broker.CutConsumers("work") }
+		r.broker.Block("memory alarm")
+		r.put(1, "fail")
+		wait(time.Minute)
+		if st := s.Stats(); st.Accepted != 2 || st.Withdrawn != 1 || st.Messages != 1 {
+			t.Errorf("spool %+v, want one copy withdrawn and one kept", st)
+		}
+		r.broker.Block("")
+		wait(time.Minute)
+		if got := r.broker.Len("dead"); got != 1 {
+			t.Errorf("%d dead letters, want 1", got)
+		}
+		r.finish()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// cutting calls before once, between the fsync of a copy and the news of it.
+type cutting struct {
+	broker.Spool
+	before func()
+	once   sync.Once
+}
+
+func (c *cutting) Put(p *broker.Publication, done func(func(bool), error)) {
+	c.Spool.Put(p, func(release func(bool), err error) {
+		c.once.Do(c.before)
+		done(release, err)
+	})
+}
+
+// TestSpoolAtStart publishes what an earlier process has left.
+func TestSpoolAtStart(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r, s := spooled(t, dir, nil)
+		r.broker.Block("memory alarm")
+		r.put(3, "fail")
+		wait(time.Minute)
+		r.finish()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		r, s = spooled(t, dir, nil)
+		wait(time.Second)
+		if got := r.broker.Len("dead"); got != 3 {
+			t.Errorf("%d dead letters after the next start, want 3", got)
+		}
+		r.finish()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
