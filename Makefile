@@ -5,13 +5,14 @@
 GO        ?= go
 TOOL      := $(GO) tool -modfile=tools/go.mod
 TESTFLAGS ?=
+CHAOS     ?=
 FUZZTIME  ?= 20s
 COUNT     ?= 6
 N         ?= 2000
 BUILD     := .build
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet fix lint deps test race test-chaos fuzz bench-smoke bench demo stat build release clean
+.PHONY: help check fmt vet fix lint deps test race test-chaos chaos fuzz bench-smoke bench demo stat build release clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":[^#]*## "} /^[a-z-]+:[^#]*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ race: ## all tests under the race detector
 test-chaos: ## the chaos tests alone, under the race detector, three times
 	@scripts/install-deps.sh --race
 	$(GO) test -race -count=3 -run Chaos -v $(TESTFLAGS) ./...
+
+chaos: deps ## all faults against a RabbitMQ of its own, a table on stdout; CHAOS='-run queue -o json' for other flags
+	$(GO) run ./scripts/chaos $(CHAOS)
 
 fuzz: ## each fuzz test for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -105,7 +105,16 @@ func packages() map[string]Package {
 	maps.Copy(rows, embeddedPackages())
 	maps.Copy(rows, processPackages())
 	maps.Copy(rows, copyPackages())
+	maps.Copy(rows, faultPackages())
 	return rows
+}
+
+// faultPackages break what is around a program that runs.
+func faultPackages() map[string]Package {
+	return map[string]Package{
+		"internal/faults": {Imports: []string{"internal/control", "internal/testenv", "internal/treeview"}},
+		"scripts/chaos":   {Imports: []string{"internal/faults"}},
+	}
 }
 
 // copyPackages deal with copies of messages: dead letters, and what waits for the
@@ -153,7 +162,9 @@ func embeddedPackages() map[string]Package {
 func thirdParty() []ThirdParty {
 	return []ThirdParty{
 		{Path: "github.com/asynkron/protoactor-go", Packages: []string{"actors", "supervisor", "supervisor/process"}},
-		{Path: "github.com/rabbitmq/amqp091-go", Packages: []string{"broker/amqp", "bench"}, Tests: true},
+		{Path: "github.com/rabbitmq/amqp091-go", Packages: []string{"broker/amqp", "bench", "internal/faults"}, Tests: true},
+		{Path: "github.com/Shopify/toxiproxy/v2", Packages: []string{"internal/faults"}},
+		{Path: "github.com/rs/zerolog", Packages: []string{"internal/faults"}}, // toxiproxy wants one
 		{Path: "github.com/spf13/viper", Packages: []string{"config"}},
 		{Path: "github.com/go-viper/mapstructure/v2", Packages: []string{"config"}},
 		{Path: "go.yaml.in/yaml/v3", Packages: []string{"config", "cmd/magne-actors"}, Tests: true},
@@ -232,6 +243,12 @@ func goroutines() map[string]string {
 		"internal/copies/guard.go": "guard: requests to copies, and what follows one; end with it, and are waited for",
 
 		"internal/spool/spool.go": "the committer, which alone changes the files; ends at Close, and answers whoever waits however it ends",
+
+		"internal/faults/instance.go": "test code: waits for the program; close kills it and waits",
+		"internal/faults/load.go":     "test code: the publishers; stop waits for them",
+		"internal/faults/sink.go":     "test code: the HTTP server; close waits for it",
+		"internal/faults/tap.go":      "test code: the proxy's listener and two goroutines for each connection; down waits for them",
+		"internal/faults/watch.go":    "test code: looks at the program; stop waits for it",
 
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",

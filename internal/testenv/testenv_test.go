@@ -77,6 +77,20 @@ func TestLife(t *testing.T) {
 	if out, err := n.Ctl(ctx, "eval", "1 + 41."); err != nil || strings.TrimSpace(out) != "42" {
 		t.Errorf("Ctl: got %q, %v, want 42", out, err)
 	}
+	if out, err := n.Eval(ctx, "X = 1, X + 41"); err != nil || out != "42" {
+		t.Errorf("Eval: got %q, %v, want 42", out, err)
+	}
+	for _, bad := range []string{"no:such()", "{error, no}", "1 +"} {
+		if out, err := n.Eval(ctx, bad); err == nil {
+			t.Errorf("Eval of %q: got %q, want an error", bad, out)
+		}
+	}
+	if err := n.Pause(); err != nil {
+		t.Error(err)
+	}
+	if err := n.Resume(); err != nil {
+		t.Error(err)
+	}
 	if _, err := n.Ctl(ctx, "no_such_command"); err == nil {
 		t.Error("Ctl of a command that does not exist: got no error")
 	}

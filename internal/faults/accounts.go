@@ -1,0 +1,110 @@
+package faults
+
+import "sync"
+
+// Tally is the accounting of numbered messages.
+type Tally struct {
+	Published int `json:"published"` // handed to the broker
+	Confirmed int `json:"confirmed"` // it has said that it has them
+	// Unknown and Refused were published and not confirmed: no answer came, or the
+	// broker said no. They are not published again, and may be executed or not.
+	Unknown  int `json:"unknown"`
+	Refused  int `json:"refused"`
+	Executed int `json:"executed"` // different ones that were done to the end
+	// Removed were in a queue that the fault deleted or purged.
+	Removed int `json:"removed"`
+	// Dead are in the dead-letter queue, and were never done.
+	Dead int `json:"dead"`
+	// Lost were confirmed, and neither executed nor removed nor dead.
+	Lost int `json:"lost"`
+	// Duplicates are executions beyond the first.
+	Duplicates int `json:"duplicates"`
+}
+
+// accounts keeps the books about numbered messages.
+type accounts struct {
+	mu       sync.Mutex
+	messages []message // by number
+}
+
+// message is what is known of one.
+type message struct {
+	outcome outcome
+	begun   uint16 // executions
+	done    bool
+	removed bool
+	dead    bool
+}
+
+// outcome of a publication.
+type outcome uint8
+
+const (
+	underway outcome = iota
+	confirmed
+	refused
+	unknown
+)
+
+// publish returns the number of a new message.
+func (a *accounts) publish() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = append(a.messages, message{})
+	return len(a.messages) - 1
+}
+
+// of runs f on a message. A number that was never given is none of ours.
+func (a *accounts) of(n int, f func(*message)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n >= 0 && n < len(a.messages) {
+		f(&a.messages[n])
+	}
+}
+
+func (a *accounts) answered(n int, o outcome) { a.of(n, func(m *message) { m.outcome = o }) }
+func (a *accounts) begun(n int)               { a.of(n, func(m *message) { m.begun++ }) }
+func (a *accounts) done(n int)                { a.of(n, func(m *message) { m.done = true }) }
+func (a *accounts) dead(n int)                { a.of(n, func(m *message) { m.dead = true }) }
+
+// remove excuses what may have been in a queue that is gone: all that was published
+// and is not done.
+func (a *accounts) remove() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.messages {
+		if m := &a.messages[i]; !m.done {
+			m.removed = true
+		}
+	}
+}
+
+// tally sums up.
+func (a *accounts) tally() Tally {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := Tally{Published: len(a.messages)}
+	for _, m := range a.messages {
+		switch m.outcome {
+		case confirmed:
+			t.Confirmed++
+		case refused:
+			t.Refused++
+		default:
+			t.Unknown++
+		}
+		t.Duplicates += max(0, int(m.begun)-1)
+		switch {
+		case m.done:
+			t.Executed++
+		case m.dead:
+			t.Dead++
+		case m.removed && m.outcome == confirmed:
+			t.Removed++
+		case m.outcome == confirmed:
+			t.Lost++
+		}
+	}
+	return t
+}

@@ -1,0 +1,178 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/magne-actors/magne-actors/internal/testenv"
+)
+
+// Options say how to run faults. Program is needed; the zero value of every other
+// field is usable.
+type Options struct {
+	Program string // the magne-actors to run
+	Seed    uint64 // of what is random: when in its life an instance is hit
+	Rate    int    // messages a second; 100 by default
+	// Slack is added to each limit in time. Without it they are those of the design;
+	// a machine that is busy with other things needs some.
+	Slack time.Duration
+	// Row, if not nil, is called with each row as soon as there is one.
+	Row func(Row)
+}
+
+const (
+	// recoverWithin is how soon after the broker is able an instance consumes.
+	recoverWithin = 2 * time.Second
+	// patience is how long a run waits for what must come, before it says that it
+	// does not. It is no limit of the design.
+	patience = 90 * time.Second
+	settle   = time.Second // of steady load before and after
+)
+
+// Run runs the faults one after the other, each with an instance, a virtual host and
+// a user of its own; a RabbitMQ node of the suite's own serves them, and is
+// replaced when a fault has left it unusable. The error is about the suite; what
+// an instance did wrong is in the rows.
+func Run(ctx context.Context, list []Fault, o Options) (Report, error) {
+	rep := Report{Seed: o.Seed, Began: time.Now().UTC().Truncate(time.Second), Machine: machine()}
+	random := rand.New(rand.NewPCG(o.Seed, 0))
+	node, err := testenv.Start(ctx, testenv.Options{})
+	if err != nil {
+		return rep, fmt.Errorf("faults: %w", err)
+	}
+	defer func() { _ = node.Stop() }() // it was of use
+	rep.Broker = version(ctx, node)
+	for i, f := range list {
+		row, err := runOne(ctx, node, &f, fmt.Sprintf("chaos%d", i), o, random)
+		if err != nil {
+			if ctx.Err() != nil {
+				return rep, fmt.Errorf("faults: %w", context.Cause(ctx))
+			}
+			row.Problems = append(row.Problems, err.Error())
+			_ = node.Stop()
+			if node, err = testenv.Start(ctx, testenv.Options{}); err != nil {
+				return rep, fmt.Errorf("faults: %w", err)
+			}
+		}
+		rep.Rows = append(rep.Rows, row)
+		if o.Row != nil {
+			o.Row(row)
+		}
+	}
+	return rep, nil
+}
+
+// version asks the node for its own.
+func version(ctx context.Context, node *testenv.Node) string {
+	text, err := node.Eval(ctx, `rabbit_misc:version()`)
+	if err != nil {
+		return "RabbitMQ"
+	}
+	return "RabbitMQ " + unquote(text)
+}
+
+// times of one run.
+type times struct {
+	begun, injected, healing, able, first, ready time.Time
+	subscriptions                                int // when it began
+}
+
+// runOne runs one fault. The row is good as far as the run has come.
+func runOne(ctx context.Context, node *testenv.Node, f *Fault, vhost string, o Options, random *rand.Rand) (row Row, err error) {
+	row = Row{Fault: f.Name, Title: f.Title}
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*patience, errors.New("the run takes too long"))
+	defer cancel()
+	r, err := newRig(ctx, node, o.Program, vhost)
+	if err != nil {
+		return row, err
+	}
+	defer func() {
+		row.Tally, row.Wire = r.books.tally(), r.tap.seen()
+		err = errors.Join(err, r.close())
+	}()
+	rate := o.Rate
+	if rate == 0 {
+		rate = 100
+	}
+	r.load = newLoad(r.books, r.admin(), queue, rate)
+	if err := r.until(ctx, "some messages are executed", func() bool { return r.books.tally().Executed >= rate/2 }); err != nil {
+		return row, err
+	}
+	pause(ctx, time.Duration(random.Int64N(int64(settle))))
+	t, err := r.suffer(ctx, f)
+	row.take(f, t, r)
+	if err == nil {
+		err = r.finish(ctx)
+	}
+	row.Tally, row.Wire = r.books.tally(), r.tap.seen()
+	row.judge(f, o.Slack)
+	return row, err
+}
+
+// suffer lets the fault happen, and waits until the instance is well again.
+func (r *rig) suffer(ctx context.Context, f *Fault) (t times, err error) {
+	t.subscriptions = -1
+	if f.renews {
+		t.subscriptions = r.tap.subscriptions()
+	}
+	t.begun = time.Now()
+	if err := f.inject(ctx, r); err != nil {
+		return t, err
+	}
+	t.injected = time.Now()
+	pause(ctx, f.lasts)
+	if t.healing = time.Now(); f.lasts == 0 {
+		t.healing = t.begun
+	}
+	if f.heal != nil {
+		if err := f.heal(ctx, r); err != nil {
+			return t, err
+		}
+	}
+	able := f.able
+	if able == nil {
+		able = func(ctx context.Context, r *rig) error { return r.able(ctx) }
+	}
+	if err := able(ctx, r); err != nil {
+		return t, err
+	}
+	t.able = time.Now()
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, errors.New("waited long enough"))
+	defer cancel()
+	err = r.until(waiting, "the first delivery after the fault", func() bool {
+		var ok bool
+		t.first, ok = r.tap.first(t.healing, t.subscriptions)
+		return ok
+	})
+	if err != nil {
+		return t, err
+	}
+	if err = r.until(waiting, "/readyz is well again", r.watch.isReady); err == nil {
+		t.ready = time.Now()
+	}
+	return t, err
+}
+
+// finish ends the load, waits for what was confirmed, and stops the instance.
+func (r *rig) finish(ctx context.Context) error {
+	pause(ctx, settle)
+	r.load.stop()
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, errors.New("waited long enough"))
+	defer cancel()
+	if err := r.until(waiting, "all is executed", func() bool { return r.books.tally().Lost == 0 }); err != nil && r.in.alive() != nil {
+		return err
+	}
+	if err := r.deadLetters(); err != nil {
+		return err
+	}
+	if err := r.in.stop(waiting); err != nil {
+		return err
+	}
+	if r.in.log.crashed() {
+		return fmt.Errorf("faults: a panic or a race:\n%s", r.in.log)
+	}
+	return r.empty()
+}
