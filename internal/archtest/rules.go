@@ -98,7 +98,6 @@ func packages() map[string]Package {
 		"bench": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/testenv", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec",
 		}},
-		"scripts/node":   {Imports: []string{"internal/testenv"}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
 	}
@@ -109,9 +108,10 @@ func packages() map[string]Package {
 	return rows
 }
 
-// faultPackages break what is around a program that runs.
+// faultPackages are about brokers that tests own, and break.
 func faultPackages() map[string]Package {
 	return map[string]Package{
+		"scripts/node":    {Imports: []string{"internal/testenv"}},
 		"internal/faults": {Imports: []string{"internal/control", "internal/testenv", "internal/treeview"}},
 		"scripts/chaos":   {Imports: []string{"internal/faults"}},
 	}
