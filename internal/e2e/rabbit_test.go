@@ -21,7 +21,8 @@ type rabbit struct {
 
 func dial(t testing.TB, url string) *rabbit {
 	t.Helper()
-	conn, err := amqp091.Dial(url)
+	// With the 10 s of Dial a busy machine loses it.
+	conn, err := amqp091.DialConfig(url, amqp091.Config{Heartbeat: patience, Locale: "en_US"})
 	if err != nil {
 		t.Fatal(err)
 	}

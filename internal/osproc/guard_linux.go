@@ -99,7 +99,7 @@ func (g *guard) write(op string, pid int) error {
 func (g *guard) bury() {
 	_ = unix.Kill(g.pid, unix.SIGKILL) // it is our child and not reaped: the number is its own
 	g.pipe.Close()
-	_, _ = unix.Wait4(g.pid, nil, 0, nil)
+	_, _ = g.host.reapChild(g.pid, nil) // there is nothing to learn from its end
 }
 
 // quit ends the guard without a kill.

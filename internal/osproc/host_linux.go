@@ -33,6 +33,7 @@ type Host struct {
 	guard  *guard // nil without one
 
 	sweeping sync.Mutex // one sweep at a time: it may hold an OS thread for a moment
+	reaping  sync.Mutex // held while a child is reaped, and while they are listed
 }
 
 type request struct {
@@ -158,9 +159,9 @@ func (h *Host) forget(p *Proc) {
 
 // reapStrays reaps dead children that are nobody's.
 func (h *Host) reapStrays() {
-	for _, pid := range ourChildren() {
+	for _, pid := range h.ourChildren() {
 		if s, err := readStat(pid); err == nil && s.state == 'Z' && !h.registered(pid) {
-			reapStray(pid)
+			_, _ = h.reapChild(pid, nil) // what else could be done
 		}
 	}
 }

@@ -237,13 +237,10 @@ func (p *Proc) reap() Exit {
 		p.know(p.cgroup.members()) // a zombie of a cgroup does not say whose it was
 		p.signalScope(unix.SIGKILL)
 	}
-	var status unix.WaitStatus
 	var usage unix.Rusage
-	for {
-		_, err := unix.Wait4(p.pid, &status, 0, &usage)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
+	status, err := p.host.reapChild(p.pid, &usage)
+	if err != nil {
+		p.host.log.Error("cannot reap a process", "pid", p.pid, "err", err)
 	}
 	p.reaped = true
 	e := p.describe(status, &usage, oom)

@@ -88,7 +88,7 @@ func (h *Host) fork(s *Spec, path string, cred *syscall.Credential, pl *plumbing
 	}
 	if err := p.attach(pid); err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
-		_, _ = unix.Wait4(pid, nil, 0, nil)
+		_, _ = h.reapChild(pid, nil)
 		p.cgroup.remove()
 		return nil, err
 	}

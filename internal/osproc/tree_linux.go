@@ -2,6 +2,7 @@ package osproc
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,21 +17,23 @@ type ident struct {
 	start int64 // ticks since boot
 }
 
-// kill kills the process if it is still the same one, and waits for its end up to
-// the given time, unless it is in the kernel no more than a moment.
-func (id ident) kill(wait time.Duration) {
+// kill kills the process if it is still the same one and alive, waits for its end
+// up to the given time, and says whether there was something to kill.
+func (id ident) kill(wait time.Duration) bool {
 	fd, err := unix.PidfdOpen(id.pid, 0)
 	if err != nil {
-		return
+		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
 	// The pidfd is of whoever has the number now; so is what stat says after.
 	if s, err := readStat(id.pid); err != nil || s.starttime != id.start || s.state == 'Z' {
-		return
+		return false
 	}
-	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil && wait > 0 {
+	sent := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	if sent && wait > 0 {
 		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
 	}
+	return sent
 }
 
 func procFile(pid int, name string) string {
@@ -66,7 +69,30 @@ func children(process string) []int {
 	return pids
 }
 
-func ourChildren() []int { return children("self") }
+// ourChildren returns our children. The kernel skips one of a list that another is
+// taken from while it is read, so that nobody may be reaped meanwhile.
+func (h *Host) ourChildren() []int {
+	h.reaping.Lock()
+	defer h.reaping.Unlock()
+	return children("self")
+}
+
+// reapChild reaps a child of ours, and blocks until it is dead.
+func (h *Host) reapChild(pid int, usage *unix.Rusage) (unix.WaitStatus, error) {
+	var info unix.Siginfo
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+	}
+	if err != nil {
+		return 0, err
+	}
+	h.reaping.Lock()
+	defer h.reaping.Unlock()
+	var status unix.WaitStatus
+	_, err = unix.Wait4(pid, &status, unix.WNOHANG, usage)
+	return status, err
+}
 
 // descendants returns all processes below one.
 func descendants(pid int) []ident {
@@ -87,11 +113,12 @@ func marked(pid int, text string) bool {
 	return err == nil && (bytes.HasPrefix(env, []byte(text)) || bytes.Contains(env, []byte("\x00"+text)))
 }
 
-// orphans returns the living ones among our children that nobody registered and
-// that ours accepts, with all their descendants. It reaps the dead ones.
+// orphans returns those of our children that nobody registered and that ours
+// accepts, with all their descendants. It reaps the dead ones, which are among
+// them: their children have become ours, maybe after we had looked.
 func (h *Host) orphans(ours func(ident, procStat) bool) []ident {
 	var found []ident
-	for _, pid := range ourChildren() {
+	for _, pid := range h.ourChildren() {
 		if h.registered(pid) { // nearly all
 			continue
 		}
@@ -100,37 +127,35 @@ func (h *Host) orphans(ours func(ident, procStat) bool) []ident {
 		if err != nil || !ours(id, s) {
 			continue
 		}
+		found = append(found, id)
 		if s.state == 'Z' {
-			reapStray(pid)
+			_, _ = h.reapChild(pid, nil) // what else could be done
 			continue
 		}
-		found = append(append(found, id), descendants(pid)...)
+		found = append(found, descendants(pid)...)
 	}
 	return found
 }
 
-// reapStray reaps a zombie that is our child.
-func reapStray(pid int) {
-	_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // what else could be done
-}
-
-// sweep kills what find returns until that is nothing, and says how many there
-// were. A process that the kernel does not let die ends the search.
+// sweep kills what find returns until that is nothing, and says how many it has
+// killed. A process that the kernel does not let die ends the search.
 func (h *Host) sweep(find func() []ident) int {
 	h.sweeping.Lock()
 	defer h.sweeping.Unlock()
-	killed := map[ident]int{}
+	rounds, killed := map[ident]int{}, map[ident]bool{}
 	for {
 		victims := find()
 		if len(victims) == 0 {
 			return len(killed)
 		}
 		for _, id := range victims {
-			if killed[id]++; killed[id] > 20 {
+			if rounds[id]++; rounds[id] > 20 {
 				h.log.Error("a process does not die", "pid", id.pid)
 				return len(killed)
 			}
-			id.kill(100 * time.Millisecond)
+			if id.kill(100 * time.Millisecond) {
+				killed[id] = true
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package osproc_test
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -80,6 +82,34 @@ func unmarked(t *testing.T, pgrp int) []string {
 		}
 	}
 	return found
+}
+
+// TestChains: processes that are killed while each of them starts the next one leave
+// no zombie, though one may become ours at the moment that we look.
+func TestChains(t *testing.T) {
+	h := newHost(t, osproc.Options{NoGuard: true})
+	const chain = `sh -c 'sh -c "(sh -c \"true; true\"; true); (true); true"; (true); true'; true`
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 25 {
+				p, err := h.Start(t.Context(), osproc.Spec{Command: []string{"sh", "-c", "while true; do " + chain + "; done"}, Env: []string{mark(t), "PATH=" + os.Getenv("PATH")}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				eventually(t, "it is at work", func() bool { return rand.IntN(4) == 0 })
+				if err := p.Signal(syscall.SIGKILL); err != nil { // alone: the others follow while they are looked for
+					t.Error(err)
+				}
+				<-p.Done()
+			}
+		})
+	}
+	all.Wait()
+	if left := children(); len(left) > 0 {
+		t.Errorf("children: %v", left)
+	}
 }
 
 // cgroupDir returns a cgroup v2 directory that this test may use, "" if there is
