@@ -116,9 +116,14 @@ func (a *Admin) Purge(ctx context.Context, name string) (messages int, err error
 	return messages, err
 }
 
-// step runs f with a channel of its own: the broker answers a refusal by closing
-// it. Closing it waits until the broker has done all before.
+// step is try with the meaning of what the broker has against it.
 func (a *Admin) step(ctx context.Context, what string, f func(*amqp091.Channel) error) error {
+	return a.explain(what, a.try(ctx, f))
+}
+
+// try runs f with a channel of its own: the broker answers a refusal by closing
+// it. Closing it waits until the broker has done all before.
+func (a *Admin) try(ctx context.Context, f func(*amqp091.Channel) error) error {
 	release := context.AfterFunc(ctx, a.link.wire.abort)
 	ch, err := a.link.Channel()
 	if err == nil {
@@ -129,7 +134,7 @@ func (a *Admin) step(ctx context.Context, what string, f func(*amqp091.Channel) 
 	if !release() && err != nil {
 		err = context.Cause(ctx)
 	}
-	return a.explain(what, err)
+	return err
 }
 
 // explain gives an error of the broker its meaning.

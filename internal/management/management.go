@@ -66,32 +66,43 @@ func (c *Client) As(user, password string) *Client {
 // Queues returns all queues of a virtual host, by name. It blocks for at most ten
 // seconds.
 func (c *Client) Queues(ctx context.Context, vhost string) ([]Queue, error) {
+	var queues []Queue
+	_, err := c.get(ctx, &queues, vhost, "queues", vhost)
+	return queues, err
+}
+
+// get asks for a path and decodes the answer into v. vhost is for messages only.
+// It returns the clock of the server, zero where it does not tell.
+func (c *Client) get(ctx context.Context, v any, vhost string, path ...string) (clock time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	at := c.base.JoinPath("api", "queues", url.PathEscape(vhost))
+	at := c.base.JoinPath("api")
+	for _, p := range path {
+		at = at.JoinPath(url.PathEscape(p))
+	}
 	at.RawQuery = url.Values{"sort": {"name"}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("management: make request: %w", err)
+		return clock, fmt.Errorf("management: make request: %w", err)
 	}
 	req.SetBasicAuth(c.user, c.password)
 	resp, err := (&http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}).RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("management: ask %s: %w", c.base.Host, err)
+		return clock, fmt.Errorf("management: ask %s: %w", c.base.Host, err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("management: ask %s: %w", c.base.Host, ErrDenied)
+		return clock, fmt.Errorf("management: ask %s: %w", c.base.Host, ErrDenied)
 	case http.StatusNotFound:
-		return nil, fmt.Errorf("management: ask %s: no virtual host %q, or no management API there", c.base.Host, vhost)
+		return clock, fmt.Errorf("management: ask %s: no virtual host %q, or no management API there", c.base.Host, vhost)
 	default:
-		return nil, fmt.Errorf("management: ask %s: unexpected answer %s", c.base.Host, resp.Status)
+		return clock, fmt.Errorf("management: ask %s: unexpected answer %s", c.base.Host, resp.Status)
 	}
-	var queues []Queue
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&queues); err != nil {
-		return nil, fmt.Errorf("management: answer of %s: %w", c.base.Host, err)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+		return clock, fmt.Errorf("management: answer of %s: %w", c.base.Host, err)
 	}
-	return queues, nil
+	clock, _ = http.ParseTime(resp.Header.Get("Date"))
+	return clock, nil
 }

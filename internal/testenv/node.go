@@ -28,6 +28,9 @@ type Options struct {
 	Dir string
 	// Config is appended to the node's rabbitmq.conf.
 	Config string
+	// Management starts the plugin rabbitmq_management with the node, which makes
+	// its boot some seconds longer.
+	Management bool
 	// Boot is how long a boot may take. Default: 2 minutes.
 	Boot time.Duration
 }
@@ -38,6 +41,10 @@ type Node struct {
 	Dir  string // data, logs and configuration
 	Name string // Erlang node name
 
+	// Management is the address of the management API, with the user guest; empty
+	// without Options.Management.
+	Management string
+
 	opts  Options
 	sbin  string
 	temp  bool // Dir is ours to remove
@@ -45,7 +52,7 @@ type Node struct {
 	run   *run // nil while the node is down
 }
 
-type ports struct{ amqp, dist, epmd int }
+type ports struct{ amqp, dist, epmd, management int }
 
 // Start boots a node and returns when it accepts AMQP connections, or with an
 // error when ctx ends or the boot fails; nothing is left behind then. The end of
@@ -102,13 +109,19 @@ func (n *Node) configure() error {
 	}
 	n.URL = fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", n.ports.amqp)
 	n.Name = fmt.Sprintf("magne-%d-%d@localhost", os.Getpid(), n.ports.amqp)
+	plugins, conf := "[].\n", ""
+	if n.opts.Management {
+		plugins = "[rabbitmq_management].\n"
+		conf = fmt.Sprintf("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\n", n.ports.management)
+		n.Management = fmt.Sprintf("http://guest:guest@127.0.0.1:%d/", n.ports.management)
+	}
 	for name, text := range map[string]string{
 		"rabbitmq.conf": fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\n", n.ports.amqp) +
-			"disk_free_limit.absolute = 64MB\nlog.file.level = info\nlog.console = false\n" + n.opts.Config + "\n",
+			"disk_free_limit.absolute = 64MB\nlog.file.level = info\nlog.console = false\n" + conf + n.opts.Config + "\n",
 		// At boot the dead-letter workers may run before the exchanges are
 		// recovered; they try again after this time, by default only after 3 min.
 		"advanced.config": "[{rabbit,[{dead_letter_worker_publisher_confirm_timeout,10000}]}].\n",
-		"enabled_plugins": "[].\n",
+		"enabled_plugins": plugins,
 	} {
 		if err := os.WriteFile(filepath.Join(n.Dir, name), []byte(text), 0o600); err != nil {
 			return err
@@ -119,7 +132,7 @@ func (n *Node) configure() error {
 
 func freePorts() (ports, error) {
 	var p ports
-	for _, port := range []*int{&p.amqp, &p.dist, &p.epmd} {
+	for _, port := range []*int{&p.amqp, &p.dist, &p.epmd, &p.management} {
 		var err error
 		if *port, err = FreePort(); err != nil {
 			return p, err
