@@ -1,6 +1,6 @@
 // Package management asks RabbitMQ's management API for what AMQP cannot tell:
 // which queues, exchanges, bindings and policies there are, how many messages are
-unacknowledged, and how its nodes are.
+// unacknowledged, and how its nodes are.
 //
 //	c, err := management.New("http://guest:guest@127.0.0.1:15672/")
 //	queues, err := c.Queues(ctx, "/")
