@@ -22,6 +22,7 @@ import (
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/topology"
 	"github.com/magne-actors/magne-actors/task"
 	"github.com/magne-actors/magne-actors/task/codec"
 )
@@ -29,6 +30,7 @@ import (
 // publishFlags are the flags of publish.
 type publishFlags struct {
 	file, url, queue, codec, from string
+	exchange                      string
 	n                             int
 	timeout                       time.Duration
 }
@@ -52,6 +54,7 @@ func newPublishCmd(e *env) *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&f.url, "url", "", "broker `url` to use instead of a configuration")
 	fs.StringVar(&f.queue, "queue", "", "queue to publish to (default: that of the pool that knows TASK)")
+	fs.StringVar(&f.exchange, "exchange", "", "`exchange` to publish to with the queue's name as routing key, such as "+topology.EntryExchange+"\n(default: the queue's own, or the default exchange)")
 	fs.StringVar(&f.codec, "codec", f.codec, "with --url, the body format: "+strings.Join(codec.Names(), "|"))
 	fs.StringVar(&f.from, "from", "", "`file` with a JSON array of arguments on each line, one task each; - for stdin")
 	fs.IntVarP(&f.n, "number", "n", 1, "how often to publish the task")
@@ -184,6 +187,7 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	if err != nil {
 		return err
 	}
+	t.queue.Exchange = cmp.Or(f.exchange, t.queue.Exchange)
 	messages, total, closeSource, err := e.messages(f, name, args)
 	if err != nil {
 		return err

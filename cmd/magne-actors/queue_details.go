@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
-	"strings"
 
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/internal/management"
@@ -51,22 +50,26 @@ func (q *queues) managementURL() string {
 	return q.f.management
 }
 
-func (q *queues) fromManagement(ctx context.Context) ([]queueDetails, error) {
-	c, err := management.New(q.managementURL())
-	if err != nil {
-		return nil, usageError(err, "--management or broker.management names the API")
+// api is the client of the management API, and the virtual host to ask for.
+func (q *queues) api() (c *management.Client, vhost string, err error) {
+	if c, err = management.New(q.managementURL()); err != nil {
+		return nil, "", usageError(err, "--management or broker.management names the API")
 	}
 	u, err := url.Parse(q.dial.URL)
 	if err != nil {
-		return nil, errURL()
+		return nil, "", errURL()
 	}
 	if !c.HasUser() && u.User != nil {
 		password, _ := u.User.Password()
 		c = c.As(u.User.Username(), password)
 	}
-	vhost := "/"
-	if name := strings.TrimPrefix(u.Path, "/"); name != "" {
-		vhost = name
+	return c, q.vhost(), nil
+}
+
+func (q *queues) fromManagement(ctx context.Context) ([]queueDetails, error) {
+	c, vhost, err := q.api()
+	if err != nil {
+		return nil, err
 	}
 	list, err := c.Queues(ctx, vhost)
 	if err != nil {

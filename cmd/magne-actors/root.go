@@ -69,6 +69,7 @@ func newRoot(e *env) *cobra.Command {
 		newPublishCmd(e),
 		newQueueCmd(e),
 		newDlqCmd(e),
+		newTopologyCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),

@@ -76,6 +76,9 @@ func packages() map[string]Package {
 		"config": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
+		"internal/topology": {Imports: []string{
+			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
+		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
@@ -89,7 +92,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},

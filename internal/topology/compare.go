@@ -174,7 +174,7 @@ func existing(o Object, seen amqp.Seen, have *Object) Change {
 		if have != nil && len(c.Differences) > 0 {
 			c.State = Differs
 		} else if have != nil {
-			c.State, c.Do = Same, ""
+			c.State, c.Why, c.Do = Same, "", ""
 		}
 	default:
 		c.State, c.Why = Unknown, "the broker was not asked"

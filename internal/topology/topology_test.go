@@ -16,7 +16,7 @@ import (
 // TestGolden: a configuration, and the facts about a broker, give a plan.
 func TestGolden(t *testing.T) {
 	datadriven.RunTest(t, "testdata/golden", func(t *testing.T, d *datadriven.TestData) string {
-		yaml, facts, _ := strings.Cut(d.Input, "facts:\n")
+		yaml, facts, _ := strings.Cut(d.Input+"\n", "facts:\n")
 		o := topology.Options{Delays: d.HasArg("delays")}
 		if d.HasArg("pools") {
 			d.ScanArgs(t, "pools", &o.Pools)
