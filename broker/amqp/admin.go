@@ -158,7 +158,7 @@ func (a *Admin) explain(what string, err error) error {
 	case reply.Code == amqp091.PreconditionFailed:
 		meaning = ErrConflict
 	case reply.Code == amqp091.AccessRefused:
-		meaning = broker.ErrDenied
+		return fmt.Errorf("amqp: %s: %w: %s%s", what, broker.ErrForbidden, tell(err), lacks(what))
 	default:
 		return fmt.Errorf("amqp: %s: %s", what, tell(err))
 	}

@@ -68,13 +68,33 @@ func classify(what string, err error) error {
 	case reply.Code == amqp091.PreconditionFailed:
 		meaning, advice = broker.ErrTopology, "; it exists with other arguments: use declare: passive to take it as it is, or delete it"
 	case reply.Code == amqp091.AccessRefused:
-		meaning = broker.ErrForbidden
+		meaning, advice = broker.ErrForbidden, lacks(what)
 	}
 	// Whatever the broker refuses, it closes the channel for it.
 	if meaning == nil {
 		return &meant{fmt.Errorf("amqp: %s: %w", what, replied(reply)), broker.ErrChannelClosed}
 	}
 	return &meant{fmt.Errorf("amqp: %s: %w: %w%s", what, meaning, replied(reply), advice), broker.ErrChannelClosed}
+}
+
+// lacks names the permission that an operation takes, for whom the broker has
+// refused it. RabbitMQ up to 3.x says only whose name does not match.
+func lacks(what string) string {
+	verb, _, _ := strings.Cut(what, " ")
+	permission := ""
+	switch verb {
+	case "consume", "peek", "take", "purge", "read":
+		permission = "read"
+	case "declare", "delete", "look", "check":
+		permission = "configure"
+	case "publish", "write":
+		permission = "write"
+	case "bind":
+		permission = "write (on what is bound) and read (on the exchange)"
+	default:
+		return ""
+	}
+	return "; the user needs the permission " + permission + " for that name: `magne-actors topology permissions` prints what each kind of user needs"
 }
 
 // replied is a reply of the broker without amqp091-go's type.

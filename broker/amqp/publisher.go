@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -338,7 +339,7 @@ var (
 // the broker closed the channel because of its exchange, that is known.
 func (x *pending) lost(said *amqp091.Error, cause error) error {
 	meaning := broker.ErrUnknown
-	if said != nil && said.Server && strings.Contains(said.Reason, "exchange '"+x.p.Exchange+"'") {
+	if said != nil && said.Server && strings.Contains(said.Reason, "exchange '"+cmp.Or(x.p.Exchange, "amq.default")+"'") {
 		switch said.Code {
 		case amqp091.NotFound:
 			meaning = errNoExchange

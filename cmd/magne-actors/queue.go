@@ -148,7 +148,7 @@ func refused(err error) error {
 	case errors.Is(err, amqp.ErrConflict):
 		return failed(exitError, err, "`magne-actors queue show` shows how it is")
 	case errors.Is(err, broker.ErrDenied):
-		return failed(exitError, err, "the user of the broker's URL lacks a permission")
+		return failed(exitError, err, "the user of the broker's URL lacks a permission; --url or MAGNE_BROKER_URL names another")
 	}
 	return err
 }

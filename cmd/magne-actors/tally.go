@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/topology"
 )
 
 // plainEvery is how often progress is printed where there is no terminal.
@@ -135,6 +136,9 @@ func (t *tally) first() error {
 func (p *published) failure(sent, first error) error {
 	said := fmt.Sprintf("%d unroutable, %d refused, %d unknown", p.Unroutable, p.Refused, p.Unknown)
 	switch {
+	case errors.Is(first, broker.ErrForbidden):
+		return failed(exitError, fmt.Errorf("%s: %w", said, first), "the user needs the permission write for that exchange: `magne-actors topology permissions`; "+
+			"a producer\n  that may not use the default exchange, amq.default, publishes with --exchange %s", topology.EntryExchange)
 	case p.Unroutable > 0:
 		return failed(exitError, fmt.Errorf("%s: %w", said, first),
 			"no queue got them: `magne-actors run` declares the queue of its pools, or check the name")

@@ -37,13 +37,14 @@ func newTopologyCmd(e *env) *cobra.Command {
 type topologyFlags struct {
 	queueFlags
 	delays, all bool
+	given       func(flag string) bool
 }
 
 func addTopologyFlags(cmd *cobra.Command) *topologyFlags {
-	f := &topologyFlags{}
+	f := &topologyFlags{given: cmd.Flags().Changed}
 	file := addConfigFlag(cmd)
 	fs := cmd.Flags()
-	fs.BoolVar(&f.delays, "delays", false, "with the ladder of queues in which delayed messages wait, if no pool wants it by itself")
+	fs.BoolVar(&f.delays, "delays", false, "with the ladder of queues in which delayed messages wait, --delays=false without\n(default: where a pool waits on the broker for its retries)")
 	fs.StringVar(&f.url, "url", "", "broker `url` in place of broker.url: for a user with other rights than the workers'")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "how long the whole command may take")
 	f.addDetailFlags(cmd)
@@ -80,7 +81,14 @@ func (e *env) wanted(f *topologyFlags, pools []string) (*queues, []topology.Obje
 		q.dial.URL, q.dial.Product = f.url, ""
 	}
 	q.dial.ConnectionName = "magne-actors topology"
-	want, err := topology.Of(q.file, topology.Options{Pools: pools, Delays: f.delays})
+	o := topology.Options{Pools: pools}
+	switch {
+	case f.delays:
+		o.Delays = topology.DelaysAlways
+	case f.given("delays"):
+		o.Delays = topology.DelaysNever
+	}
+	want, err := topology.Of(q.file, o)
 	if err != nil {
 		return nil, nil, usageError(err, "`magne-actors check` lists the pools with their queues")
 	}

@@ -76,9 +76,6 @@ func packages() map[string]Package {
 		"config": {Imports: []string{
 			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
-		"internal/topology": {Imports: []string{
-			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
-		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/management": {StdOnly: true},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
@@ -108,6 +105,7 @@ func packages() map[string]Package {
 	maps.Copy(rows, processPackages())
 	maps.Copy(rows, copyPackages())
 	maps.Copy(rows, faultPackages())
+	maps.Copy(rows, surveyPackages())
 	return rows
 }
 
@@ -138,6 +136,15 @@ func processPackages() map[string]Package {
 		"supervisor/process":   {Imports: []string{"internal/osproc", "internal/restart", "internal/wire", "supervisor", "task"}},
 		"sdk/child":            {Imports: []string{"internal/wire", "task"}, StdOnly: true},
 		"examples/go-child":    {Imports: []string{"sdk/child", "task"}, StdOnly: true},
+	}
+}
+
+// surveyPackages look at a broker from outside.
+func surveyPackages() map[string]Package {
+	return map[string]Package{
+		"internal/topology": {Imports: []string{
+			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
+		}},
 	}
 }
 

@@ -51,6 +51,11 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+func TestTopologyDocument(t *testing.T) {
+	r := reader{t: t, w: newWorld(t), settled: 1}
+	r.document("docs/topology.md")
+}
+
 // reader does what a reader of a document does.
 type reader struct {
 	t       *testing.T

@@ -17,7 +17,13 @@ import (
 func TestGolden(t *testing.T) {
 	datadriven.RunTest(t, "testdata/golden", func(t *testing.T, d *datadriven.TestData) string {
 		yaml, facts, _ := strings.Cut(d.Input+"\n", "facts:\n")
-		o := topology.Options{Delays: d.HasArg("delays")}
+		o := topology.Options{Delays: topology.DelaysNever}
+		switch {
+		case d.HasArg("delays"):
+			o.Delays = topology.DelaysAlways
+		case d.HasArg("as-needed"):
+			o.Delays = topology.DelaysAsNeeded
+		}
 		if d.HasArg("pools") {
 			d.ScanArgs(t, "pools", &o.Pools)
 		}
@@ -32,6 +38,8 @@ func TestGolden(t *testing.T) {
 		switch d.Cmd {
 		case "want":
 			return objects(want)
+		case "count":
+			return fmt.Sprintln(len(want))
 		case "permissions":
 			return permissions(want)
 		default:

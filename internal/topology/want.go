@@ -75,9 +75,21 @@ func (o *Object) Binding() broker.Binding {
 type Options struct {
 	// Pools are the names of those that are meant; empty stands for all.
 	Pools []string
-	// Delays adds the ladder of package ladder, whether or not a pool needs it.
-	Delays bool
+	// Delays says whether the ladder of package ladder is meant.
+	Delays Delays
 }
+
+// Delays says whether the ladder of queues for delays is wanted.
+type Delays uint8
+
+const (
+	// DelaysAsNeeded: where a pool waits on the broker before a retry.
+	DelaysAsNeeded Delays = iota
+	// DelaysAlways: for what is published with a delay, too.
+	DelaysAlways
+	// DelaysNever leaves it out.
+	DelaysNever
+)
 
 // Of returns what the pools of a configuration want: exchanges, then queues, then
 // bindings, each once. It is what `run` declares with declare: create, and beyond
@@ -109,7 +121,7 @@ type wishes struct {
 }
 
 // pool adds what a pool wants.
-func (w *wishes) pool(p *config.Pool, delays bool) error {
+func (w *wishes) pool(p *config.Pool, delays Delays) error {
 	q := p.BrokerQueue()
 	asItIs := q.Declare == broker.DeclarePassive
 	if err := w.queue(q, p.Name, asItIs); err != nil {
@@ -124,10 +136,14 @@ func (w *wishes) pool(p *config.Pool, delays bool) error {
 			return err
 		}
 	}
-	if !delays {
+	durable, waits := onBroker(&p.Retry)
+	if delays == DelaysNever || delays == DelaysAsNeeded && !waits {
 		return nil
 	}
 	if err := ladder.Routable(q.Name); err != nil {
+		if delays == DelaysAsNeeded && !durable {
+			return nil // such a pool waits in its process
+		}
 		return fmt.Errorf("topology: pools.%s.queue: delays cannot lead to it: %w", p.Name, err)
 	}
 	// The ladder is ours, whoever the queue belongs to.
@@ -135,6 +151,19 @@ func (w *wishes) pool(p *config.Pool, delays bool) error {
 		return err
 	}
 	return w.topology(ladder.Exit(q.Name), p.Name, asItIs)
+}
+
+// onBroker reports whether a policy wants the broker to keep what waits for a retry,
+// and whether it insists on that.
+func onBroker(r *config.Retry) (insists, waits bool) {
+	if r.Delay != "memory" && r.Max > r.Hold {
+		insists, waits = r.Delay == "durable", true
+	}
+	for _, t := range r.Tasks {
+		i, w := onBroker(&t)
+		insists, waits = insists || i, waits || w
+	}
+	return insists, waits
 }
 
 // queue adds a queue with its exchange and its dead letters.
