@@ -77,7 +77,6 @@ func packages() map[string]Package {
 			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
-		"internal/management": {StdOnly: true},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
 		"internal/top":        {Imports: []string{"internal/control", "internal/treeview", "supervisor"}},
 		"internal/testenv":    {StdOnly: true},
@@ -142,6 +141,7 @@ func processPackages() map[string]Package {
 // surveyPackages look at a broker from outside.
 func surveyPackages() map[string]Package {
 	return map[string]Package{
+		"internal/management": {StdOnly: true},
 		"internal/topology": {Imports: []string{
 			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
 		}},
