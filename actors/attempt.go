@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/task"
 )
 
@@ -95,7 +96,7 @@ func count(header any, least int) int {
 // of the queue, through the default exchange.
 func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.Publication {
 	c := copyOf(d)
-	c.RoutingKey = p.Queue.Name
+	offLadder(c, p.Queue.Name, c.Expiration)
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
 	if v.free {
 		c.Headers[headerAttempt] = int64(v.attempt)
@@ -153,7 +154,7 @@ func strip(c *broker.Publication) {
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch k {
 		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue, headerLost, headerAutopsy,
-			headerSnoozes, headerKind:
+			headerSnoozes, headerKind, ladder.HeaderETA, ladder.HeaderQueue:
 			return false
 		}
 		return true

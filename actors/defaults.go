@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -132,5 +133,8 @@ func (p Pool) problems() []error {
 	check(p.Low >= 0 && p.Low < max(p.High, 1), "Low is %d, it must be below High (%d)", p.Low, p.High)
 	check(p.Timeout >= 0 && p.AbandonAfter > 0, "Timeout (%v) and AbandonAfter (%v) must not be negative", p.Timeout, p.AbandonAfter)
 	check(p.MaxBody > 0, "MaxBody is %d, it must be at least 1", p.MaxBody)
+	if err := ladder.Routable(p.Queue.Name); err != nil && p.Retry.insists() {
+		errs = append(errs, fmt.Errorf("Retry.Delay is DelayDurable: %w", err))
+	}
 	return append(errs, p.Retry.problems()...)
 }

@@ -42,6 +42,7 @@ type flight struct {
 	prev, next *flight // in the router's list of assigned flights
 	outgoing   *broker.Publication
 	stripped   bool // outgoing has lost the publisher's headers
+	delayed    bool // outgoing goes to the ladder of delays
 	tries      int  // publications of outgoing that failed
 	bounces    int  // how often a worker did not start it
 	timer      *time.Timer

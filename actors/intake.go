@@ -261,6 +261,7 @@ func (b *brokerActor) onSubscribed(m *subscribed) {
 	in.tries.Up(time.Now())
 	in.pool.happen(liveEvent{kind: liveSubscribed, tag: m.consumer.Tag()})
 	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.credit, "low", m.pool.limits.Load().low, "tag", m.consumer.Tag())
+	b.bindExit(in.pool)
 	p := &pump{pool: in.pool, source: in.source, finish: in.finish}
 	b.own(func() {
 		p.run()

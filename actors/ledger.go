@@ -8,6 +8,7 @@ package actors
 type ledger struct {
 	slots []*flight
 	free  []int
+	held  int // that are on hold
 }
 
 func (l *ledger) add(f *flight) {
@@ -33,6 +34,9 @@ func (l *ledger) remove(f *flight) bool {
 		return false
 	}
 	f.source.open--
+	if f.phase == onHold {
+		l.held--
+	}
 	l.slots[f.slot] = nil
 	l.free = append(l.free, f.slot)
 	return true
@@ -52,5 +56,19 @@ func (l *ledger) each(visit func(*flight)) {
 		if f != nil {
 			visit(f)
 		}
+	}
+}
+
+// hold notes that f, which must be in, waits for its next run, and unhold that it does
+// not.
+func (l *ledger) hold(f *flight) {
+	f.phase = onHold
+	l.held++
+}
+
+func (l *ledger) unhold(f *flight) {
+	if f.phase == onHold {
+		f.phase = publishing
+		l.held--
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/supervisor/process"
 )
@@ -56,6 +57,9 @@ type pool struct {
 	workers workerTable
 	shown   flightTable   // those that run, by their index in the ledger
 	drained chan struct{} // closed by the router when its drain is complete
+
+	ladder *delays
+	delays poolDelays
 
 	counters  counters
 	durations durations
@@ -106,7 +110,7 @@ func (p *pool) setProblem(err error) {
 func (p *pool) workerID(i int) string { return fmt.Sprintf("%s/%d", p.Name, i+1) }
 
 func newPool(o Pool, log *slog.Logger) *pool {
-	p := &pool{Pool: o, log: log.With("pool", o.Name), drained: make(chan struct{}), durations: newDurations()}
+	p := &pool{Pool: o, log: log.With("pool", o.Name), drained: make(chan struct{}), durations: newDurations(), ladder: new(delays)}
 	p.limits.Store(&limits{o.High, o.Low})
 	p.sizing.Store(o.Size)
 	p.latest.Store(o.Process)
@@ -114,6 +118,7 @@ func newPool(o Pool, log *slog.Logger) *pool {
 	p.workers.grow(o.Workers, p.freshWorker)
 	p.worker = func(i int) actor.Actor { return newWorker(p, i) }
 	p.live.Store(new(live{state: LiveConnecting, since: time.Now()}))
+	p.delays.routes = ladder.Routable(o.Queue.Name) == nil
 	return p
 }
 

@@ -118,6 +118,8 @@ func (o *outbox) run(ctx context.Context) {
 		case m := <-o.waiting:
 			if m.flight.stale() { // its delivery is somebody else's, who publishes it
 				m.answer(broker.ErrStale)
+			} else if err := o.prepare(ctx, m); err != nil {
+				m.answer(err)
 			} else {
 				o.send(ctx, m)
 			}
@@ -127,4 +129,12 @@ func (o *outbox) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// prepare does what must be done before a publication.
+func (o *outbox) prepare(ctx context.Context, m *publish) error {
+	if !m.flight.delayed {
+		return nil
+	}
+	return m.pool.prepare(ctx, o.session)
 }

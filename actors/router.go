@@ -9,6 +9,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/internal/credit"
+	"github.com/magne-actors/magne-actors/supervisor"
 )
 
 // router owns every delivery of a pool from its arrival to its settlement: it
@@ -28,6 +29,9 @@ type router struct {
 	draining bool
 	closed   bool // no more arrivals will come
 	cut      error
+
+	stopping   bool             // by its supervisor
+	unanswered map[*flight]bool // whose copies it waits for then
 }
 
 // seat is the router's entry for a worker.
@@ -48,12 +52,16 @@ func (r *router) Receive(ctx actor.Context) {
 		r.onFinished((*flight)(m))
 	case *published:
 		r.onPublished(m)
+		delete(r.unanswered, m.flight)
+		r.checkAnswered(ctx)
 	case *workerUp:
 		r.onWorkerUp(m)
 	case *workerDown:
 		r.onWorkerDown(m)
 	case *consumerLost:
 		r.onConsumerLost(m.source)
+		r.forgetDropped()
+		r.checkAnswered(ctx)
 	case *retryDue:
 		r.onRetryDue(m.flight)
 	case *republish:
@@ -77,6 +85,10 @@ func (r *router) Receive(ctx actor.Context) {
 		r.onCutoff(m)
 	case *giveUp:
 		r.onGiveUp()
+	case *supervisor.Drain:
+		r.onStop(ctx)
+	case *stopNow:
+		r.onStopNow(ctx)
 	case *actor.Started:
 		r.onStarted(ctx.Self())
 	case *actor.Stopping:
@@ -125,6 +137,9 @@ func (r *router) onStopping() {
 func (r *router) tell(message any) { r.pool.system.Send(r.self, message) }
 
 func (r *router) onArrivals(m *arrivals) {
+	if r.stopping {
+		return // they return to the queue with the consumer
+	}
 	n := int64(len(m.flights))
 	r.pool.counters.delivered.Add(n)
 	number := r.pool.numbers.Add(n) - n
@@ -146,7 +161,7 @@ func (r *router) onArrivals(m *arrivals) {
 
 // dispatch gives flights to workers as long as there are both.
 func (r *router) dispatch() {
-	for r.backlog.n > 0 {
+	for r.backlog.n > 0 && !r.stopping {
 		i, ok := r.balance.Acquire()
 		if !ok {
 			break
@@ -236,20 +251,6 @@ func (r *router) logDeadLetter(f *flight) {
 		"queue", r.pool.Queue.Dead.Name, "reason", v.reason, "attempt", v.attempt)...)...)
 }
 
-// hold waits before the next attempt. The wait is spent here, with the delivery
-// unsettled: if this process dies the broker has it still.
-func (r *router) hold(f *flight) {
-	v := &f.verdict
-	v.after = min(v.after, max(r.pool.Retry.Hold, r.pool.Retry.Backoff.Max))
-	r.pool.log.Info("attempt failed", v.attrs(r.pool.named(f, "attempt", v.attempt, "retry_in", v.after)...)...)
-	if r.draining || f.verdict.after <= 0 {
-		r.publish(f)
-		return
-	}
-	f.phase = onHold
-	r.after(f, f.verdict.after, &retryDue{f})
-}
-
 func (r *router) after(f *flight, wait time.Duration, message any) {
 	f.timer = time.AfterFunc(wait, func() { r.tell(message) })
 }
@@ -261,7 +262,11 @@ func (r *router) onRetryDue(f *flight) {
 }
 
 func (r *router) publish(f *flight) {
+	r.ledger.unhold(f)
 	f.phase, f.timer = publishing, nil
+	if r.stopping {
+		return
+	}
 	r.pool.send(r.pool.broker, &publish{r.pool, f})
 }
 
@@ -284,23 +289,30 @@ func (r *router) onPublished(m *published) {
 		r.drop(f)
 		m.resolve(false)
 	case m.err == nil:
-		r.pool.problem.Store(nil)
+		r.onConfirmed(f)
 		m.resolve(r.settle(f, broker.Ack))
 	case r.cut != nil:
 		r.settle(f, broker.Requeue)
+	case f.delayed && cannotDelay(m.err):
+		r.onUndelayed(f, m.err)
 	case errors.Is(m.err, broker.ErrInvalid) && !f.stripped:
 		r.pool.log.Warn("the copy of a message is published without its headers", r.pool.named(f, "err", m.err)...)
 		f.stripped = true
 		strip(f.outgoing)
 		r.publish(f)
 	default:
-		f.tries++
-		wait := republishBackoff.Delay(f.tries, 0.5)
-		r.pool.setProblem(m.err)
-		r.pool.log.Error("cannot publish a copy of the message, keeping the original", r.pool.named(f,
-			"exchange", f.outgoing.Exchange, "routing_key", f.outgoing.RoutingKey, "err", m.err, "retry_in", wait)...)
-		r.after(f, wait, &republish{f})
+		r.republishLater(f, m.err)
 	}
+}
+
+// republishLater tries again to publish the copy of a flight.
+func (r *router) republishLater(f *flight, err error) {
+	f.tries++
+	wait := republishBackoff.Delay(f.tries, 0.5)
+	r.pool.setProblem(err)
+	r.pool.log.Error("cannot publish a copy of the message, keeping the original", r.pool.named(f,
+		"exchange", f.outgoing.Exchange, "routing_key", f.outgoing.RoutingKey, "err", err, "retry_in", wait)...)
+	r.after(f, wait, &republish{f})
 }
 
 // settle ends a flight. The watermark is lowered once the broker has been told; it

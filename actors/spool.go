@@ -27,7 +27,7 @@ var errBlocked = errors.New("the broker has taken nothing for " + spoolAfter.Str
 func spoolable(err error, tries int) bool {
 	switch {
 	case err == nil, errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrTopology),
-		errors.Is(err, broker.ErrStale):
+		errors.Is(err, broker.ErrStale), errors.Is(err, broker.ErrForbidden):
 		return false
 	case errors.Is(err, errBlocked):
 		return true

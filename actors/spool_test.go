@@ -28,6 +28,7 @@ func TestSpoolable(t *testing.T) {
 		{broker.ErrInvalid, 9, false},
 		{broker.ErrTopology, 9, false},
 		{broker.ErrStale, 9, false},
+		{broker.ErrForbidden, 9, false}, // it will be so tomorrow
 	} {
 		if got := spoolable(c.err, c.tries); got != c.want {
 			t.Errorf("%v, %d tries before: got %v, want %v", c.err, c.tries, got, c.want)

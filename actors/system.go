@@ -31,6 +31,7 @@ type System struct {
 	broker  address
 	status  brokerStatus
 	stop    stopping
+	ladder  delays
 	abort   chan struct{}             // closed by Abort
 	aborted atomic.Pointer[time.Time] // when Abort was called first
 	failed  chan error                // capacity 1: the broker refused us for good
@@ -80,7 +81,7 @@ func (s *System) newPool(o Pool) (*pool, error) {
 	}
 	p := newPool(o, s.log)
 	p.node, p.system, p.broker, p.stop, p.notify = s.node, s.system, &s.broker, &s.stop, s.opts.Observe
-	p.burst, p.link = s.opts.Burst, &s.status
+	p.burst, p.link, p.ladder = s.opts.Burst, &s.status, &s.ladder
 	return p, nil
 }
 
