@@ -40,8 +40,21 @@ type Dialer struct {
 	// connection is given up. Default: Heartbeat.
 	WriteTimeout time.Duration
 	// TLS configures amqps. Default: what the query of URL says (cacertfile,
-	// certfile, keyfile), the system's authorities, TLS 1.2 or later.
+	// certfile, keyfile), the system's authorities, TLS 1.3.
 	TLS *tls.Config
+	// RequireTLS refuses a URL that is not amqps.
+	RequireTLS bool
+	// Login, when not nil, is asked at each dial for the user and password, which
+	// take the place of those in URL: so they may change while the program runs.
+	Login func(ctx context.Context) (user, password string, err error)
+	// External has the broker take the user from our certificate (SASL EXTERNAL)
+	// rather than ask for a password. RabbitMQ needs its plugin
+	// rabbitmq_auth_mechanism_ssl and EXTERNAL among its auth_mechanisms for that.
+	External bool
+	// OneConnection has the sessions use one connection for everything, for a
+	// program that only publishes, or only consumes. A broker that blocks publishers
+	// holds up settlements on it, too.
+	OneConnection bool
 	// ChannelSpan is how many unsettled deliveries one AMQP channel carries; a
 	// larger window is spread over several channels, at most 128. RabbitMQ walks
 	// the list of a channel's unsettled deliveries on every ack that is out of
@@ -90,21 +103,27 @@ func (d Dialer) validate() error {
 	check(d.WriteTimeout > 0, "WriteTimeout must be positive")
 	check(d.ChannelSpan > 0, "ChannelSpan must be positive")
 	check(d.PublishWindow > 0, "PublishWindow must be positive")
-	if _, err := parse(d.URL); err != nil {
+	if u, err := parse(d.URL); err != nil {
 		errs = append(errs, err)
+	} else {
+		check(!d.RequireTLS || u.Scheme == "amqps", "TLS is required, and the URL does not begin with amqps://")
 	}
 	return errors.Join(errs...)
 }
 
 // Dial implements [broker.Dialer]. It opens the connection for consuming; that
-// for publishing is opened by the first Publish.
+// for publishing is opened by the first Publish, unless OneConnection is set.
 //
 // A broker that closes the socket during the login, as RabbitMQ does some
 // seconds after a wrong password, is asked a second time: when it does so again,
 // the error wraps [broker.ErrDenied].
 func (d Dialer) Dial(ctx context.Context) (broker.Session, error) {
 	d = d.withDefaults()
-	l, err := d.open(ctx, "consume")
+	role := "consume"
+	if d.OneConnection {
+		role = "session"
+	}
+	l, err := d.open(ctx, role)
 	if err != nil {
 		return nil, err
 	}
@@ -191,12 +210,17 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	login, err := d.login(ctx, u)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		wire    *coalescer
 		release func() bool
 	)
 	config := amqp091.Config{
 		Heartbeat: d.Heartbeat,
+		SASL:      login,
 		// A table of our own for every dial: the library writes to it.
 		Properties: amqp091.Table{
 			"product":         "magne-actors",
@@ -225,7 +249,7 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 		if wire != nil {
 			wire.abort()
 		}
-		return nil, dialError(ctx, err)
+		return nil, withoutSecrets(dialError(ctx, err), login)
 	}
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	blocks := conn.NotifyBlocked(make(chan amqp091.Blocking, 16))
@@ -236,6 +260,8 @@ func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
 func dialError(ctx context.Context, err error) error {
 	reply, isReply := errors.AsType[*amqp091.Error](err)
 	switch {
+	case isReply && reply == amqp091.ErrSASL:
+		return fmt.Errorf("%w: %w", broker.ErrDenied, errMechanism)
 	case ctx.Err() != nil:
 		return &meant{context.Cause(ctx), broker.ErrUnreachable}
 	case isDenied(err):

@@ -67,9 +67,9 @@ func (p *publisher) open(ctx context.Context) (*publishLink, error) {
 	if l, err := p.current(); l != nil || err != nil {
 		return l, err // somebody else has opened it meanwhile
 	}
-	conn, err := p.s.d.connect(ctx, "publish")
+	conn, err := p.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", p.s.d.where(), err)
+		return nil, err
 	}
 	l, err := newPublishLink(conn, p.s.d.PublishWindow)
 	if err != nil {
@@ -85,6 +85,20 @@ func (p *publisher) open(ctx context.Context) (*publishLink, error) {
 	p.link = l
 	p.s.wg.Go(l.collect)
 	p.s.wg.Go(l.gate)
+	return l, nil
+}
+
+// dial returns the connection to publish on.
+func (p *publisher) dial(ctx context.Context) (*link, error) {
+	if l := p.s.link; p.s.d.OneConnection {
+		// Whoever listens for blocks needs a channel of his own. The broker says
+		// that it blocks a connection after something was published on it.
+		return &link{Connection: l.Connection, wire: l.wire, blocks: l.NotifyBlocked(make(chan amqp091.Blocking, 16))}, nil
+	}
+	l, err := p.s.d.connect(ctx, "publish")
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", p.s.d.where(), err)
+	}
 	return l, nil
 }
 

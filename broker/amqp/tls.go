@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -26,11 +27,22 @@ var errURL = errors.New("amqp: the broker URL is not valid: it must look like am
 // the library does.
 func parse(text string) (uri, error) {
 	u, err := amqp091.ParseURI(text)
-	if err != nil {
+	if err != nil || !wellFormed(text) {
 		return uri{}, errURL
 	}
 	_, rest, _ := strings.Cut(text, ":")
 	return uri{URI: u, plain: "amqp:" + rest}, nil
+}
+
+// wellFormed refuses what is most likely the end of a password that is not
+// percent-encoded: what stands before it would be taken for a host, and shown.
+func wellFormed(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Fragment != "" {
+		return false
+	}
+	path := u.EscapedPath()
+	return !strings.Contains(path, "@") && strings.Count(path, "/") <= 1 && !strings.Contains(u.RawQuery, "@")
 }
 
 func (u *uri) address() string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }
@@ -53,6 +65,9 @@ func (d Dialer) secure(ctx context.Context, wire *coalescer, u uri) (net.Conn, e
 	}
 	client := tls.Client(wire, config)
 	if err := client.HandshakeContext(ctx); err != nil {
+		if strings.Contains(err.Error(), "protocol version") {
+			err = fmt.Errorf("%w: the broker may know no newer TLS than 1.2 (broker.tls.min_version, tls.Config.MinVersion)", err)
+		}
 		return nil, err
 	}
 	return newGuard(client), nil
@@ -61,7 +76,7 @@ func (d Dialer) secure(ctx context.Context, wire *coalescer, u uri) (net.Conn, e
 // tlsConfig is what the query of the URL asks for: cacertfile, certfile, keyfile
 // and server_name_indication, as in other clients of RabbitMQ.
 func (u *uri) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{ServerName: u.ServerName, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{ServerName: u.ServerName, MinVersion: tls.VersionTLS13}
 	if u.CACertFile != "" {
 		pem, err := os.ReadFile(u.CACertFile)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,6 +32,8 @@ type Options struct {
 	// Management starts the plugin rabbitmq_management with the node, which makes
 	// its boot some seconds longer.
 	Management bool
+	// Plugins are enabled from the start.
+	Plugins []string
 	// Boot is how long a boot may take. Default: 2 minutes.
 	Boot time.Duration
 }
@@ -109,9 +112,9 @@ func (n *Node) configure() error {
 	}
 	n.URL = fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", n.ports.amqp)
 	n.Name = fmt.Sprintf("magne-%d-%d@localhost", os.Getpid(), n.ports.amqp)
-	plugins, conf := "[].\n", ""
+	plugins, conf := slices.Clone(n.opts.Plugins), ""
 	if n.opts.Management {
-		plugins = "[rabbitmq_management].\n"
+		plugins = append(plugins, "rabbitmq_management")
 		conf = fmt.Sprintf("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\n", n.ports.management)
 		n.Management = fmt.Sprintf("http://guest:guest@127.0.0.1:%d/", n.ports.management)
 	}
@@ -121,7 +124,7 @@ func (n *Node) configure() error {
 		// At boot the dead-letter workers may run before the exchanges are
 		// recovered; they try again after this time, by default only after 3 min.
 		"advanced.config": "[{rabbit,[{dead_letter_worker_publisher_confirm_timeout,10000}]}].\n",
-		"enabled_plugins": plugins,
+		"enabled_plugins": "[" + strings.Join(plugins, ",") + "].\n",
 	} {
 		if err := os.WriteFile(filepath.Join(n.Dir, name), []byte(text), 0o600); err != nil {
 			return err
