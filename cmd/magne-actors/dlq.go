@@ -91,7 +91,7 @@ func (e *env) withDead(cmd *cobra.Command, f *deadFlags, do func(context.Context
 	if err != nil {
 		return err
 	}
-	q.dial.ConnectionName = "magne-actors dlq"
+	q.dial.ConnectionName = cmd.Parent().CommandPath()
 	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	defer context.AfterFunc(ctx, func() {

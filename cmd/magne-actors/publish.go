@@ -33,6 +33,7 @@ type publishFlags struct {
 	exchange                      string
 	n                             int
 	timeout                       time.Duration
+	due                           dueFlags
 }
 
 func newPublishCmd(e *env) *cobra.Command {
@@ -44,9 +45,13 @@ func newPublishCmd(e *env) *cobra.Command {
 			"a worker program. Each ARG is JSON; what is not JSON is a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
 			"Every message is mandatory and confirmed: the exit status is 0 only when the broker has put all\n" +
 			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown,\n" +
-			"or when the broker takes no more: it blocks publishers while its memory or disk is full.",
+			"or when the broker takes no more: it blocks publishers while its memory or disk is full.\n\n" +
+			"With --in or --at the tasks wait on the broker until they are due, at most a year, and are late rather\n" +
+			"than early; `magne-actors delayed` shows them. What is due already is published at once.",
 		Example: "  magne-actors publish resize '\"cat.png\"' 640 480\n" +
 			"  magne-actors publish -n 10000 magne_latency_bench\n" +
+			"  magne-actors publish --in 10m resize '\"cat.png\"' 640 480\n" +
+			"  magne-actors publish --at 2026-12-01T08:00Z resize '\"cat.png\"' 640 480\n" +
 			"  magne-actors publish --url amqp://127.0.0.1/ --queue resize --from args.jsonl resize",
 		Args: cobra.MinimumNArgs(1),
 	}
@@ -61,6 +66,7 @@ func newPublishCmd(e *env) *cobra.Command {
 	fs.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait while the broker accepts or confirms nothing")
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	cmd.MarkFlagsMutuallyExclusive("from", "number")
+	f.due.add(cmd)
 	complete(cmd, "codec", codec.Names())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f.file = *file
@@ -78,6 +84,7 @@ type target struct {
 	queue   broker.Queue
 	codec   task.Codec
 	timeout time.Duration
+	due     *time.Time // nil: at once
 }
 
 // target finds the broker, the queue and the body format for a task.
@@ -115,7 +122,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		return nil, err
 	}
 	dialer, err := file.Dialer(nil)
-	return &target{file, dialer, pool.BrokerQueue(), c, f.timeout}, err
+	return &target{file: file, dialer: dialer, queue: pool.BrokerQueue(), codec: c, timeout: f.timeout}, err
 }
 
 // plausibleURL reports whether s can be meant as the URL of a broker. A path with
@@ -177,17 +184,24 @@ type published struct {
 	Refused    int     `json:"refused"`
 	Unknown    int     `json:"unknown"` // sent, but no answer came
 	Seconds    float64 `json:"seconds"`
+
+	Due *time.Time `json:"due,omitempty"` // with --in and --at
 }
 
 func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []string) error {
 	if f.n < 1 {
 		return usageError(fmt.Errorf("-n %d", f.n), "-n takes a number from 1 up")
 	}
+	due, err := f.due.read(time.Now())
+	if err != nil {
+		return err
+	}
 	t, err := e.target(f, name)
 	if err != nil {
 		return err
 	}
 	t.queue.Exchange = cmp.Or(f.exchange, t.queue.Exchange)
+	t.due = due
 	messages, total, closeSource, err := e.messages(f, name, args)
 	if err != nil {
 		return err
@@ -197,9 +211,13 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	if err != nil {
 		return unreachable(t.file, err)
 	}
+	if err := t.prepare(ctx, session); err != nil {
+		_ = session.Close(ctx) // nothing was published
+		return err
+	}
 	out, err := t.run(ctx, session, interruptible(ctx, messages), newTally(e.stderr, total))
-	text := fmt.Sprintf("%d published to queue %s, confirmed in %.2f s (%.0f/s)\n",
-		out.Confirmed, out.Queue, out.Seconds, float64(out.Confirmed)/out.Seconds)
+	text := fmt.Sprintf("%d published to queue %s%s, confirmed in %.2f s (%.0f/s)\n",
+		out.Confirmed, out.Queue, t.dueText(), out.Seconds, float64(out.Confirmed)/out.Seconds)
 	return errors.Join(e.print(out, text), err)
 }
 
@@ -218,7 +236,7 @@ func (t *target) run(ctx context.Context, session broker.Session, messages iter.
 		err = cmp.Or(err, t.stalled("confirmed"))
 		cancel() // Close would wait for the same
 	}
-	out.Queue, out.Seconds = t.queue.Name, time.Since(begin).Seconds()
+	out.Queue, out.Seconds, out.Due = t.queue.Name, time.Since(begin).Seconds(), t.due
 	_ = session.Close(closing) // every confirm that matters is in
 	return out, out.failure(err, tally.first())
 }
@@ -255,6 +273,7 @@ func (t *target) send(ctx context.Context, session broker.Session, messages iter
 		p := &broker.Publication{Exchange: t.queue.Exchange, RoutingKey: t.queue.Name, Body: raw.Body}
 		p.ContentType, p.Headers, p.Type, p.MessageID = raw.ContentType, raw.Headers, raw.Type, raw.MessageID
 		p.Persistent, p.AppID, p.Timestamp = t.queue.Durable, "magne-actors", time.Now().Truncate(time.Second)
+		t.delay(p)
 		tally.sent()
 		if err := t.publish(ctx, session, p, tally.answer); err != nil {
 			tally.unsent()

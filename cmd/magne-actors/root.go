@@ -70,6 +70,7 @@ func newRoot(e *env) *cobra.Command {
 		newQueueCmd(e),
 		newDlqCmd(e),
 		newTopologyCmd(e),
+		newDelayedCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),

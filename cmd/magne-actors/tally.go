@@ -139,6 +139,9 @@ func (p *published) failure(sent, first error) error {
 	case errors.Is(first, broker.ErrForbidden):
 		return failed(exitError, fmt.Errorf("%s: %w", said, first), "the user needs the permission write for that exchange: `magne-actors topology permissions`; "+
 			"a producer\n  that may not use the default exchange, amq.default, publishes with --exchange %s", topology.EntryExchange)
+	case p.Unroutable > 0 && p.Due != nil && errors.Is(first, broker.ErrTopology):
+		return failed(exitError, fmt.Errorf("%s: %w", said, first),
+			"the exchanges and queues for delays are not declared, and this user may not declare them: have one do it who may, by `magne-actors publish --in 1s` or `magne-actors topology apply`")
 	case p.Unroutable > 0:
 		return failed(exitError, fmt.Errorf("%s: %w", said, first),
 			"no queue got them: `magne-actors run` declares the queue of its pools, or check the name")

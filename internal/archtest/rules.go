@@ -88,7 +88,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/ladder", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},

@@ -68,6 +68,15 @@ func Copy(d *broker.Delivery, queue string) (*broker.Publication, error) {
 	return p, nil
 }
 
+// Again is a message as it can be published once more, to a queue by the default
+// exchange: all of it, but what only a broker may set. The error wraps ErrUnreadable.
+func Again(d *broker.Delivery, queue string) (*broker.Publication, error) {
+	if _, unreadable := d.Headers[broker.HeaderDropped]; unreadable {
+		return nil, fmt.Errorf("message %q: %w", IDOf(d), ErrUnreadable)
+	}
+	return copyOf(d, queue), nil
+}
+
 // copyOf copies a message for a queue, by the default exchange. It has no expiry: it
 // has waited for people. x-death would make RabbitMQ before 4.0.1 drop it as a cycle
 // when it is a dead letter again, CC would send it to other queues as well, and a
