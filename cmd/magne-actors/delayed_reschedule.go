@@ -86,11 +86,11 @@ func (r *rescheduling) run(ctx context.Context) error {
 	if r.mover != nil {
 		done, r.out.Failed = r.mover.done, r.mover.bad
 	}
-	r.out.LookedAt, r.out.Matched, r.out.Rescheduled = c.seen, c.matched-min(already, c.matched), &done
+	r.out.LookedAt, r.out.Matched, r.out.Rescheduled = c.seen-already, c.matched-already, &done
 	if err == nil && c.matched == 0 && !r.f.filter.empty() {
 		err = r.f.filter.none()
 	}
-	text := fmt.Sprintf("rescheduled %d of %s that were looked at to %s\n", done, count(c.seen, "message"), r.due.Format(time.RFC3339))
+	text := fmt.Sprintf("rescheduled %d of %s to %s\n", done, count(r.out.Matched, "message"), r.due.Format(time.RFC3339))
 	if r.f.dryRun {
 		text = fmt.Sprintf("would reschedule %d of %s that were looked at\n", r.out.Matched, count(c.seen, "message"))
 	}

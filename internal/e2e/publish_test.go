@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
@@ -21,6 +22,7 @@ type report struct {
 	Queue                                   string
 	Confirmed, Unroutable, Refused, Unknown int
 	Seconds                                 float64
+	Due                                     *time.Time
 }
 
 func (r result) report(t testing.TB) report {
