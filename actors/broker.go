@@ -35,6 +35,7 @@ type brokerActor struct {
 	status    *brokerStatus
 	denied    func(error) // called when the first dial ever is denied
 	flights   func() int  // that all pools may have at once
+	guard     ackGuard
 	notify    func(supervisor.Event)
 	spool     broker.Spool // nil: none
 
@@ -61,6 +62,7 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.retired = map[broker.Consumer]*retiree{}
 		b.dials.Backoff = b.reconnect
 		b.onDial(&dial{})
+		b.guardLater()
 	case *actor.Stopping:
 		b.onStopping()
 	case *dial:
@@ -97,6 +99,12 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onDrain()
 	case *hangUp:
 		b.onHangUp(m)
+	case *guardTick:
+		b.onGuardTick()
+	case *isolate:
+		b.onIsolate(m)
+	case *isolatedEnded:
+		b.onIsolatedEnded(m)
 	case *crashed:
 		panic(m.err)
 	}

@@ -29,6 +29,7 @@ const MaxThreads = 4000
 const MaxProcesses = 10_000
 
 func (o Options) withDefaults() Options {
+	o.AckTimeout = cmp.Or(o.AckTimeout, DefaultAckTimeout)
 	o.Shutdown = cmp.Or(o.Shutdown, 30*time.Second)
 	if o.Root == nil {
 		o.Root = &supervisor.Spec{Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute}

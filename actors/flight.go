@@ -41,10 +41,12 @@ type flight struct {
 	assigned   time.Time
 	prev, next *flight // in the router's list of assigned flights
 	outgoing   *broker.Publication
-	stripped   bool // outgoing has lost the publisher's headers
-	delayed    bool // outgoing goes to the ladder of delays
-	tries      int  // publications of outgoing that failed
-	bounces    int  // how often a worker did not start it
+	stripped   bool          // outgoing has lost the publisher's headers
+	delayed    bool          // outgoing goes to the ladder of delays
+	tries      int           // publications of outgoing that failed
+	arrived    time.Duration // after the opening of source
+	warned     bool          // that it is old
+	bounces    int           // how often a worker did not start it
 	timer      *time.Timer
 }
 
@@ -52,6 +54,8 @@ type flight struct {
 type source struct {
 	consumer broker.Consumer // the only one on which its deliveries may be settled
 	window   *window
+	opened   time.Time
+	isolated atomic.Bool // it is kept apart because of old deliveries
 
 	// Owned by the router.
 	open    int  // flights that are not settled
@@ -79,7 +83,7 @@ const (
 // again returns a fresh flight for the delivery of f, which was revoked: an old
 // mailbox or goroutine may still hold f and must not win with it.
 func (f *flight) again() *flight {
-	return &flight{delivery: f.delivery, source: f.source, number: f.number, bounces: f.bounces}
+	return &flight{delivery: f.delivery, source: f.source, number: f.number, bounces: f.bounces, arrived: f.arrived, warned: f.warned}
 }
 
 // current is the context of the flight's task, or of all of its router's as long as

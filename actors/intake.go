@@ -257,7 +257,7 @@ func (b *brokerActor) onSubscribed(m *subscribed) {
 		return
 	}
 	in.consumer, in.finish, in.credit, in.declared = m.consumer, make(chan struct{}), m.credit, b.epoch
-	in.source = &source{consumer: m.consumer, window: m.window}
+	in.source = &source{consumer: m.consumer, window: m.window, opened: time.Now()}
 	in.tries.Up(time.Now())
 	in.pool.happen(liveEvent{kind: liveSubscribed, tag: m.consumer.Tag()})
 	in.pool.log.Info("consuming", "queue", m.pool.Queue.Name, "high", m.credit, "low", m.pool.limits.Load().low, "tag", m.consumer.Tag())

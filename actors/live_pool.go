@@ -29,9 +29,11 @@ const (
 	EventChannelClosed                      = supervisor.EventType(broker.FaultChannelClosed)
 	EventSuspended     supervisor.EventType = "suspended" // by an operator, or because the pool is parked
 	EventDraining      supervisor.EventType = "draining"
-	EventLimited       supervisor.EventType = "limited" // the watermarks were changed
-	EventStarved       supervisor.EventType = "starved" // messages wait, there is room, and none comes
-	EventFlowing       supervisor.EventType = "flowing" // that is over
+	EventLimited       supervisor.EventType = "limited"  // the watermarks were changed
+	EventStarved       supervisor.EventType = "starved"  // messages wait, there is room, and none comes
+	EventFlowing       supervisor.EventType = "flowing"  // that is over
+	EventTaskOld       supervisor.EventType = "task_old" // unsettled for half of the ack timeout
+	EventIsolated      supervisor.EventType = "isolated" // a consumer is kept apart because of such tasks
 )
 
 // eventOf is the event that a new word of an intake is.
@@ -98,6 +100,9 @@ func (p *pool) liveness() Liveness {
 	}
 	if q := p.probed.Load(); q != nil {
 		c.LastProbe, c.Probe, c.Starved = q.at, q.answer, q.starved
+	}
+	if c.Old, c.Isolated = p.old.Load(), p.isolated.Load(); c.Old > 0 {
+		c.Oldest = time.Unix(0, p.oldest.Load())
 	}
 	return c
 }

@@ -35,6 +35,12 @@ type Options struct {
 	// connection never counts as a crash.
 	Reconnect supervisor.Backoff
 
+	// AckTimeout is the broker's limit for the time from a delivery to its
+	// settlement (RabbitMQ: consumer_timeout); by default DefaultAckTimeout, and none
+	// if it is negative. A delivery that is unsettled for half of it is warned about,
+	// and its consumer is kept apart: see docs/liveness.md.
+	AckTimeout time.Duration
+
 	// Burst, if not nil, has Run end with nil when all queues are empty and nothing
 	// is in flight; or when the other pools are done and one has given up, with a
 	// *supervisor.ExhaustedError that says why. A pool that is parked is waited for.

@@ -42,21 +42,25 @@ type pool struct {
 
 	// window belongs to the present router; a new router begins with a new one,
 	// since the deliveries of the old one go back to the queue.
-	window  atomic.Pointer[window]
-	live    atomic.Pointer[live]
-	arrived atomic.Int64           // when the last delivery did; Unix time in ns
-	probed  atomic.Pointer[probe]  // what the broker has last said of the queue
-	link    *brokerStatus          // of the session
-	problem atomic.Pointer[string] // what goes wrong although the intake works
-	backlog atomic.Int64
-	settled atomic.Int64
-	size    atomic.Int64 // workers that are wanted
-	up      atomic.Int64 // workers
-	numbers atomic.Int64 // of flights
-	pauses  atomic.Int64 // of earlier windows
-	workers workerTable
-	shown   flightTable   // those that run, by their index in the ledger
-	drained chan struct{} // closed by the router when its drain is complete
+	window     atomic.Pointer[window]
+	live       atomic.Pointer[live]
+	arrived    atomic.Int64          // when the last delivery did; Unix time in ns
+	probed     atomic.Pointer[probe] // what the broker has last said of the queue
+	link       *brokerStatus         // of the session
+	old        atomic.Int64          // deliveries unsettled for half of the ack timeout
+	oldest     atomic.Int64          // since when; Unix time in ns
+	isolated   atomic.Int64          // consumers that are kept apart for them
+	ackTimeout time.Duration
+	problem    atomic.Pointer[string] // what goes wrong although the intake works
+	backlog    atomic.Int64
+	settled    atomic.Int64
+	size       atomic.Int64 // workers that are wanted
+	up         atomic.Int64 // workers
+	numbers    atomic.Int64 // of flights
+	pauses     atomic.Int64 // of earlier windows
+	workers    workerTable
+	shown      flightTable   // those that run, by their index in the ledger
+	drained    chan struct{} // closed by the router when its drain is complete
 
 	ladder *delays
 	delays poolDelays

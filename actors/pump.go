@@ -18,13 +18,16 @@ type pump struct {
 	pool   *pool
 	source *source
 	finish <-chan struct{} // closed when we drain
+
+	late  int           // deliveries to come that arrived in the last pause
+	began time.Duration // the pause; after the opening of source
 }
 
 // run returns when the consumer has no more deliveries for us. The router has
 // then been told of every one of them, and of the loss if the consumer died.
 func (p *pump) run() {
 	dead := p.source.consumer.Done()
-	for p.source.window.mark.Wait(p.finish, dead) {
+	for p.wait(dead) {
 		select {
 		case d, ok := <-p.source.consumer.Deliveries():
 			if !ok {
@@ -44,11 +47,31 @@ func (p *pump) run() {
 	p.end()
 }
 
+// wait blocks while the watermark pauses the pool. What has come to the consumer
+// meanwhile counts as old as the pause.
+func (p *pump) wait(dead <-chan struct{}) bool {
+	mark := p.source.window.mark
+	if !mark.Paused() {
+		return mark.Wait(p.finish, dead)
+	}
+	began := time.Since(p.source.opened)
+	ok := mark.Wait(p.finish, dead)
+	p.late, p.began = len(p.source.consumer.Deliveries()), began
+	return ok
+}
+
 // forward sends d and whatever else is there already, up to the watermark.
 func (p *pump) forward(d *broker.Delivery) {
+	arrived := time.Since(p.source.opened)
+	p.pool.arrived.Store(p.source.opened.Add(arrived).UnixNano())
 	flights := make([]*flight, 0, min(pumpBatch, 1+len(p.source.consumer.Deliveries())))
 	for {
-		flights = append(flights, &flight{delivery: d, source: p.source})
+		f := &flight{delivery: d, source: p.source, arrived: arrived}
+		if p.late > 0 {
+			p.late--
+			f.arrived = p.began
+		}
+		flights = append(flights, f)
 		if p.source.window.mark.Add() || len(flights) == pumpBatch {
 			break
 		}
@@ -62,7 +85,6 @@ func (p *pump) forward(d *broker.Delivery) {
 		}
 		break
 	}
-	p.pool.arrived.Store(time.Now().UnixNano())
 	p.pool.toRouter(&arrivals{flights})
 }
 

@@ -68,6 +68,8 @@ func (r *router) Receive(ctx actor.Context) {
 		r.onRepublish(m.flight)
 	case *sweep:
 		r.onSweep()
+	case *census:
+		r.onCensus(m)
 	case *handBack:
 		r.onHandBack(m)
 	case *limits:

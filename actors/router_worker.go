@@ -98,6 +98,9 @@ func (r *router) onHandBack(m *handBack) {
 		r.handBack()
 	}
 	if m.source != nil {
+		if m.source.isolated.Load() { // what waits would be late as well
+			r.handBackOf(m.source)
+		}
 		m.source.retired = true
 		r.checkRetired(m.source)
 	}

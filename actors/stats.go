@@ -18,6 +18,8 @@ type PoolStats struct {
 	Suspended bool // by an operator
 	Parked    bool // it gave up
 
+	Liveness Liveness // the state of its consumer, and its evidence
+
 	High, Low                                     int64
 	InFlight, Queued, Running, Workers, Abandoned int64 // as of now
 
@@ -130,6 +132,6 @@ func (p *pool) stats() PoolStats {
 		s.Running += w.running.Load()
 		s.Abandoned += w.abandoned.Load()
 	}
-	s.Workers = p.up.Load()
+	s.Workers, s.Liveness = p.up.Load(), p.liveness()
 	return s
 }

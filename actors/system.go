@@ -81,7 +81,7 @@ func (s *System) newPool(o Pool) (*pool, error) {
 	}
 	p := newPool(o, s.log)
 	p.node, p.system, p.broker, p.stop, p.notify = s.node, s.system, &s.broker, &s.stop, s.opts.Observe
-	p.burst, p.link, p.ladder = s.opts.Burst, &s.status, &s.ladder
+	p.burst, p.link, p.ladder, p.ackTimeout = s.opts.Burst, &s.status, &s.ladder, s.opts.AckTimeout
 	return p, nil
 }
 
@@ -203,7 +203,7 @@ func (s *System) children() []supervisor.Child {
 				return &brokerActor{
 					dialer: s.opts.Dialer, reconnect: restart.Backoff(s.opts.Reconnect), log: s.log,
 					system: s.system, stop: &s.stop, status: &s.status, denied: s.deny, flights: s.flights,
-					notify: s.opts.Observe, spool: s.opts.Spool,
+					notify: s.opts.Observe, spool: s.opts.Spool, guard: ackGuard{s.opts.AckTimeout},
 				}
 			},
 			Up:      func(pid *actor.PID, _ int) { s.broker.pid.Store(pid) },

@@ -158,6 +158,7 @@ good: {queue: %s, tasks: {hello: {builtin: echo}}}
 	}
 	a.until("differs has failed", failed("router:differs", "PRECONDITION_FAILED"))
 	a.until("missing has failed", failed("router:missing", "NOT_FOUND"))
+	a.until("good consumes", func(root *supervisor.Node, _ int) bool { return find(root, "router:good").State == "consuming" })
 	r.task(good, "hello", 1)
 	a.settled("good", 1)
 	r.task(queue, "hello", 1)

@@ -173,6 +173,19 @@ func (b *Broker) CutConsumersFor(queue string, err error) {
 	}
 }
 
+// CutConsumer kills the consumer with that tag, for a reason.
+func (b *Broker) CutConsumer(tag string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range b.queues {
+		for _, c := range append([]*consumer(nil), q.consumers...) {
+			if c.name == tag {
+				c.end(err)
+			}
+		}
+	}
+}
+
 // Dial implements broker.Dialer.
 func (b *Broker) Dial(ctx context.Context) (broker.Session, error) {
 	b.mu.Lock()

@@ -28,7 +28,6 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 	field("pid", pid(n))
 	field("since", moment(n.Since, now))
 	figures(n, field)
-	consumerFields(n.Consumer, now, field)
 	process(n, now, field)
 	field("busy since", moment(n.BusySince, now))
 	field("backoff until", moment(n.Until, now))
@@ -44,6 +43,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 			b.WriteString(indent + clean(line) + "\n")
 		}
 	}
+	consumer(&b, n.Consumer, now)
 	exits(&b, n.Exits)
 	if len(n.Children) > 0 {
 		b.WriteString("\n")

@@ -3,6 +3,7 @@ package treeview
 import (
 	"fmt"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -94,10 +95,17 @@ func consumption(n *supervisor.Node, now time.Time) string {
 	return text
 }
 
-// consumerFields are the lines of Inspect about a consumer.
-func consumerFields(c *supervisor.Consumer, now time.Time, field func(name, text string)) {
+// consumer appends what Inspect says of the consumer of a router.
+func consumer(b *strings.Builder, c *supervisor.Consumer, now time.Time) {
 	if c == nil {
 		return
+	}
+	b.WriteString("\nconsumer\n")
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	field := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "  %s\t%s\n", name, text)
+		}
 	}
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -105,16 +113,15 @@ func consumerFields(c *supervisor.Consumer, now time.Time, field func(name, text
 		}
 		return moment(&t, now)
 	}
-	state := clean(c.State)
-	if c.Starved {
-		state += ", starved"
-	}
-	field("consumer", state)
-	field("consumer since", at(c.Since))
-	field("consumer tag", clean(c.Tag))
+	field("state", clean(c.State))
+	field("since", at(c.Since))
+	field("tag", clean(c.Tag))
 	field("last delivery", at(c.LastDelivery))
 	field("last probe", at(c.LastProbe))
 	field("probe", clean(c.Probe))
+	if c.Starved {
+		field("starved", "true")
+	}
 	field("cause", clean(c.Cause))
 	field("fault", clean(c.Fault))
 	field("next try", at(c.NextTry))
@@ -124,4 +131,5 @@ func consumerFields(c *supervisor.Consumer, now time.Time, field func(name, text
 	if c.Isolated > 0 {
 		field("kept apart", count(c.Isolated, "consumer", "consumers"))
 	}
+	_ = w.Flush() // into memory
 }
