@@ -12,7 +12,7 @@ N         ?= 2000
 BUILD     := .build
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet fix lint deps test race test-chaos chaos fuzz bench-smoke bench demo stat build release clean
+.PHONY: help check fmt vet fix lint deps test race test-chaos chaos chaos-docs soak fuzz bench-smoke bench demo stat build release clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":[^#]*## "} /^[a-z-]+:[^#]*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ test-chaos: ## the chaos tests alone, under the race detector, three times
 
 chaos: deps ## all faults against a RabbitMQ of its own, a table on stdout; CHAOS='-run queue -o json' for other flags
 	$(GO) run ./scripts/chaos $(CHAOS)
+
+chaos-docs: deps ## make chaos, and docs/faults.md made from it
+	$(GO) run ./scripts/chaos -page docs/faults.md $(CHAOS)
+
+soak: deps ## N deliveries (1000000) under random faults; ended with Ctrl-C it goes on from .build/soak.json the next time
+	@mkdir -p $(BUILD)
+	$(GO) run ./scripts/chaos -soak $(if $(filter 2000,$(N)),1000000,$(N)) -state $(BUILD)/soak.json $(CHAOS)
 
 fuzz: ## each fuzz test for FUZZTIME (20s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -17,7 +17,7 @@ type Tally struct {
 	Dead int `json:"dead"`
 	// Lost were confirmed, and neither executed nor removed nor dead.
 	Lost int `json:"lost"`
-	// Duplicates are executions beyond the first.
+	// Duplicates are executions beyond the first of the same attempt.
 	Duplicates int `json:"duplicates"`
 }
 
@@ -30,11 +30,15 @@ type accounts struct {
 // message is what is known of one.
 type message struct {
 	outcome outcome
-	begun   uint16 // executions
+	runs    [attempts]uint8 // executions of each attempt; the last counts what comes after it
 	done    bool
 	removed bool
 	dead    bool
 }
+
+// attempts is how many of a message the endpoint asks for: the first, and one more
+// of those that fail at first.
+const attempts = 2
 
 // outcome of a publication.
 type outcome uint8
@@ -64,9 +68,11 @@ func (a *accounts) of(n int, f func(*message)) {
 }
 
 func (a *accounts) answered(n int, o outcome) { a.of(n, func(m *message) { m.outcome = o }) }
-func (a *accounts) begun(n int)               { a.of(n, func(m *message) { m.begun++ }) }
-func (a *accounts) done(n int)                { a.of(n, func(m *message) { m.done = true }) }
-func (a *accounts) dead(n int)                { a.of(n, func(m *message) { m.dead = true }) }
+func (a *accounts) begun(n, attempt int) {
+	a.of(n, func(m *message) { m.runs[min(max(attempt, 1), attempts)-1]++ })
+}
+func (a *accounts) done(n int) { a.of(n, func(m *message) { m.done = true }) }
+func (a *accounts) dead(n int) { a.of(n, func(m *message) { m.dead = true }) }
 
 // remove excuses what may have been in a queue that is gone: all that was published
 // and is not done.
@@ -78,6 +84,13 @@ func (a *accounts) remove() {
 			m.removed = true
 		}
 	}
+}
+
+// count is how many were published.
+func (a *accounts) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.messages)
 }
 
 // tally sums up.
@@ -94,7 +107,9 @@ func (a *accounts) tally() Tally {
 		default:
 			t.Unknown++
 		}
-		t.Duplicates += max(0, int(m.begun)-1)
+		for _, runs := range m.runs {
+			t.Duplicates += max(0, int(runs)-1)
+		}
 		switch {
 		case m.done:
 			t.Executed++
@@ -106,5 +121,19 @@ func (a *accounts) tally() Tally {
 			t.Lost++
 		}
 	}
+	return t
+}
+
+// plus is the sum of two books.
+func (t Tally) plus(u Tally) Tally {
+	t.Published += u.Published
+	t.Confirmed += u.Confirmed
+	t.Unknown += u.Unknown
+	t.Refused += u.Refused
+	t.Executed += u.Executed
+	t.Removed += u.Removed
+	t.Dead += u.Dead
+	t.Lost += u.Lost
+	t.Duplicates += u.Duplicates
 	return t
 }

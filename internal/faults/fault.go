@@ -23,7 +23,8 @@ type Fault struct {
 
 	// keeps says that the instance goes on consuming meanwhile, so that /readyz has no
 	// reason to fail.
-	keeps bool
+	keeps   bool
+	removes bool // messages go with it
 	// renews says that the instance must subscribe anew.
 	renews bool
 	why    *regexp.Regexp // what `why` must say while it lasts

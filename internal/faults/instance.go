@@ -52,7 +52,8 @@ pools:
     workers: 2
     slots: 25
     watermarks: {high: %d}
-    timeout: 60s
+    timeout: 90s
+    retry: {initial: 100ms, max: 1s}
     tasks: {hook: {http: {url: %q}}}
 `
 

@@ -24,15 +24,16 @@ type load struct {
 }
 
 const (
-	// publishers work side by side; each waits for its confirm.
-	publishers = 8
+	// So many work side by side; each waits for its confirm.
+	publishers, soakPublishers = 8, 32
 	// confirmTimeout is how long one waits. Then the outcome is unknown.
 	confirmTimeout = 5 * time.Second
 	redial         = 50 * time.Millisecond
 )
 
-// newLoad begins to publish perSecond messages to the queue, until stop.
-func newLoad(books *accounts, url, queue string, perSecond int) *load {
+// newLoad begins to publish perSecond messages to the queue, if so many publishers
+// can, until stop.
+func newLoad(books *accounts, url, queue string, perSecond, publishers int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{books: books, url: url, queue: queue, cancel: cancel, pace: time.NewTicker(time.Second / time.Duration(perSecond))}
 	for range publishers {
@@ -115,10 +116,10 @@ func publishOne(ch *amqp091.Channel, returns <-chan amqp091.Return, queue string
 		return unknown
 	case ok:
 		return confirmed
-	case ch.IsClosed():
-		return unknown // the library says no for all that it had no answer to
+	default:
+		// The library says no, too, for all that it had no answer to.
+		return unknown
 	}
-	return refused
 }
 
 // dialRaw connects and returns the socket, too: to close it when the library cannot.

@@ -119,14 +119,15 @@ func TestTally(t *testing.T) {
 	for n := range 6 {
 		a.answered(n, confirmed) // and 6 is unknown
 	}
-	a.begun(0)
-	a.done(0) // as it should be
-	a.begun(1)
-	a.begun(1)
+	a.begun(0, 1)
+	a.begun(0, 2)
+	a.done(0) // as it should be, at the second attempt
+	a.begun(1, 1)
+	a.begun(1, 1)
 	a.done(1) // a duplicate
-	a.begun(2)
+	a.begun(2, 1)
 	a.dead(2) // given up
-	a.begun(6)
+	a.begun(6, 1)
 	a.done(6)
 	a.remove() // excuses 3, 4, 5
 	a.answered(a.publish(), confirmed)

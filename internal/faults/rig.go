@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 
@@ -28,6 +29,7 @@ type rig struct {
 	in      *instance
 	watch   *watch
 	vhost   string
+	lock    net.Conn // of the client that has the queue for itself
 }
 
 const (
@@ -208,6 +210,9 @@ func (r *rig) close() error {
 	}
 	if r.network != nil {
 		r.network.close()
+	}
+	if r.lock != nil {
+		_ = r.lock.Close()
 	}
 	return err
 }

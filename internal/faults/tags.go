@@ -18,6 +18,17 @@ type Wire struct {
 	Garbled int `json:"garbled"`
 }
 
+// plus is the sum of two counts.
+func (w Wire) plus(v Wire) Wire {
+	w.Delivered += v.Delivered
+	w.Settled += v.Settled
+	w.Twice += v.Twice
+	w.Foreign += v.Foreign
+	w.Refused += v.Refused
+	w.Garbled += v.Garbled
+	return w
+}
+
 // tags is the state of one AMQP channel: which of its deliveries are not settled.
 type tags struct {
 	last uint64              // newest delivery tag

@@ -22,6 +22,8 @@ type tap struct {
 	consumers int // basic.consume so far
 	recent    []arrival
 	closed    bool
+
+	spoilDown, spoilUp bool // towards the instance, towards the broker
 }
 
 // arrival is one basic.deliver.
@@ -106,6 +108,7 @@ func (c *tapped) copy(to, from net.Conn, f *frames) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
+			c.t.spoil(buf[:n], to == c.down)
 			c.read(f, buf[:n])
 			if _, err := to.Write(buf[:n]); err != nil && !c.isOrphan() {
 				return
@@ -118,6 +121,23 @@ func (c *tapped) copy(to, from net.Conn, f *frames) {
 			return
 		}
 	}
+}
+
+// spoil breaks bytes if they are to be broken: the last ones that were read, which is
+// where a frame ends.
+func (t *tap) spoil(b []byte, down bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if down && t.spoilDown || !down && t.spoilUp {
+		b[len(b)-1] ^= 0x55
+	}
+}
+
+// corrupt breaks bytes in these directions from now on.
+func (t *tap) corrupt(down, up bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spoilDown, t.spoilUp = down, up
 }
 
 func isReset(err error) bool {

@@ -1,6 +1,6 @@
 // Command chaos runs the faults of internal/faults against a RabbitMQ node of its
-// own and prints what was measured. Its exit code is 1 when something does not
-// hold.
+// own and prints what was measured, or with -soak keeps an instance under random
+// faults. Its exit code is 1 when something does not hold.
 package main
 
 import (
@@ -29,18 +29,25 @@ func main() {
 // options of the command line.
 type options struct {
 	faults.Options
-	only, output string
-	list         bool
+	only, output, page string
+	list               bool
+
+	soak, lap int
+	state     string
 }
 
 func parse() (o options, err error) {
 	flag.StringVar(&o.output, "o", "table", "output: table or json")
 	flag.StringVar(&o.only, "run", "", "only the faults that match this regular expression")
 	flag.BoolVar(&o.list, "list", false, "list the faults and run none")
+	flag.StringVar(&o.page, "page", "", "write the report to this file, too, as docs/faults.md has it")
 	flag.StringVar(&o.Program, "program", "", "the magne-actors to run; built when empty")
 	flag.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "seed of what is random")
-	flag.IntVar(&o.Rate, "rate", 100, "messages a second")
+	flag.IntVar(&o.Rate, "rate", 0, "messages a second (100, of a soak 500)")
 	flag.DurationVar(&o.Slack, "slack", 0, "added to each limit in time, on a machine that is busy with other things")
+	flag.IntVar(&o.soak, "soak", 0, "a soak of so many deliveries, under random faults, in place of a run")
+	flag.IntVar(&o.lap, "lap", 0, "messages of one lap of a soak (20000): it can be ended after each")
+	flag.StringVar(&o.state, "state", "", "file with the books of a soak; one that exists is gone on with")
 	flag.Parse()
 	if o.output != "table" && o.output != "json" || flag.NArg() > 0 {
 		return o, errors.New("-o is table or json, and there are no arguments")
@@ -75,10 +82,13 @@ func run() error {
 			return err
 		}
 	}
+	if o.soak > 0 {
+		return runSoak(ctx, &o)
+	}
 	fmt.Fprintf(os.Stderr, "%d faults, seed %d\n%s\n", len(list), o.Seed, faults.Head)
 	o.Row = func(row faults.Row) { fmt.Fprintln(os.Stderr, row.Line()) }
 	rep, err := faults.Run(ctx, list, o.Options)
-	return errors.Join(err, show(rep, o.output))
+	return errors.Join(err, show(rep, &o))
 }
 
 // chosen are the faults that match.
@@ -94,16 +104,40 @@ func chosen(pattern string) ([]faults.Fault, error) {
 	return list, nil
 }
 
-func show(rep faults.Report, output string) error {
+func show(rep faults.Report, o *options) error {
 	write := rep.Table
-	if output == "json" {
+	if o.output == "json" {
 		write = rep.JSON
 	}
 	if err := write(os.Stdout); err != nil {
 		return err
 	}
+	if o.page != "" {
+		var page strings.Builder
+		if err := errors.Join(rep.Page(&page), os.WriteFile(o.page, []byte(page.String()), 0o644)); err != nil {
+			return err
+		}
+	}
 	if failed := rep.Failed(); len(failed) > 0 {
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
 	return nil
+}
+
+// runSoak runs a soak and prints its books after each lap, and at the end.
+func runSoak(ctx context.Context, o *options) error {
+	fmt.Fprintf(os.Stderr, "soak of %d deliveries, seed %d\n", o.soak, o.Seed)
+	s, err := faults.RunSoak(ctx, faults.SoakOptions{
+		Options: o.Options, N: o.soak, Lap: o.lap, State: o.state,
+		Done: func(s faults.Soak) { fmt.Fprintln(os.Stderr, s.Line()) },
+	})
+	if o.output == "json" {
+		err = errors.Join(err, s.JSON(os.Stdout))
+	} else {
+		fmt.Println(s.Line())
+	}
+	if err == nil && !s.Pass() {
+		err = fmt.Errorf("failed: %s", strings.Join(s.Problems, "; "))
+	}
+	return err
 }
