@@ -81,6 +81,8 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onSubscribe(m)
 	case *subscribed:
 		b.onSubscribed(m)
+	case *redeclare:
+		b.onRedeclare(m.pool)
 	case *declared:
 		b.onDeclared(m)
 	case *consumerEnded:

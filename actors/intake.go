@@ -22,6 +22,7 @@ type intake struct {
 	source   *source       // of consumer
 	credit   int           // of consumer
 	declared int           // epoch of the session on which the queue was last declared
+	again    time.Time     // when it was last declared because a copy reached no queue
 }
 
 // retiree is a consumer that was cancelled and is closed when its last delivery is
@@ -228,6 +229,28 @@ func (b *brokerActor) declare(in *intake) {
 		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
 		defer cancel()
 		b.tell(&declared{pool, epoch, try, session.Declare(ctx, pool.Queue)})
+	})
+}
+
+// redeclareRest is the time between two declarations that unroutable copies ask for:
+// all that are underway come back at once.
+const redeclareRest = time.Second
+
+// onRedeclare declares the queue and its dead-letter queue once more. The copies that
+// came back are published again whatever becomes of it.
+func (b *brokerActor) onRedeclare(p *pool) {
+	in := b.intakes[p]
+	if in == nil || b.session == nil || time.Since(in.again) < redeclareRest {
+		return
+	}
+	in.again = time.Now()
+	session := b.session
+	b.own(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
+		defer cancel()
+		if err := session.Declare(ctx, p.Queue); err != nil {
+			p.log.Error("cannot declare the queues again", "queue", p.Queue.Name, "err", err)
+		}
 	})
 }
 

@@ -70,3 +70,44 @@ func TestAPoolWithoutWorkersHasAQueue(t *testing.T) {
 		r.expect(r.finish())
 	})
 }
+
+// missing says that publications reach no queue, as RabbitMQ does when the dead-letter
+// queue was deleted, until the queue is declared again.
+type missing struct {
+	broker.Session
+	gone *atomic.Bool
+	told *atomic.Int64
+}
+
+func (s missing) Publish(ctx context.Context, p *broker.Publication, done func(error)) error {
+	if s.gone.Load() {
+		s.told.Add(1)
+		done(broker.ErrUnroutable)
+		return nil
+	}
+	return s.Session.Publish(ctx, p, done)
+}
+
+func (s missing) Declare(ctx context.Context, q broker.Queue) error {
+	s.gone.Store(false)
+	return s.Session.Declare(ctx, q)
+}
+
+// A dead-letter queue that somebody deletes is declared again when the first dead letter
+// comes back; none is lost.
+func TestADeletedDeadLetterQueueIsDeclaredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gone atomic.Bool
+		var told atomic.Int64
+		r := start(t, Pool{Mux: naps(time.Second)}, func(o *Options) {
+			o.Dialer = wrapDialer{o.Dialer, func(s broker.Session) broker.Session { return missing{s, &gone, &told} }}
+		})
+		gone.Store(true)
+		r.put(10, "unknown")
+		r.until("the dead letters are there", func() bool { return len(r.broker.Ready("dead")) == 10 })
+		if told.Load() == 0 {
+			t.Error("none came back")
+		}
+		r.finish()
+	})
+}

@@ -144,6 +144,8 @@ type (
 		pool   *pool
 		flight *flight
 	}
+	// redeclare says that a copy reached no queue: somebody has deleted it.
+	redeclare struct{ pool *pool }
 
 	// hangUp closes the session, and then sends to done, which has capacity 1.
 	hangUp struct {

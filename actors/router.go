@@ -310,6 +310,9 @@ func (r *router) onPublished(m *published) {
 // republishLater tries again to publish the copy of a flight.
 func (r *router) republishLater(f *flight, err error) {
 	f.tries++
+	if errors.Is(err, broker.ErrUnroutable) {
+		r.pool.send(r.pool.broker, &redeclare{r.pool})
+	}
 	wait := republishBackoff.Delay(f.tries, 0.5)
 	r.pool.setProblem(err)
 	r.pool.log.Error("cannot publish a copy of the message, keeping the original", r.pool.named(f,

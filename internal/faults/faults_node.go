@@ -48,14 +48,14 @@ func nodeFaults() []Fault {
 		{
 			Name: "memory-alarm", Title: "the memory alarm blocks all that publish, for 5 s",
 			lasts: 5 * time.Second, keeps: true, why: says(`block|takes no publications`),
-			inject: evaluate(`vm_memory_monitor:set_vm_memory_high_watermark(0.000001)`),
-			heal:   evaluate(`vm_memory_monitor:set_vm_memory_high_watermark(0.4)`),
+			inject: alarm(`vm_memory_monitor:set_vm_memory_high_watermark(0.000001)`),
+			heal:   unalarm(`vm_memory_monitor:set_vm_memory_high_watermark(0.4)`),
 		},
 		{
 			Name: "disk-alarm", Title: "the disk alarm blocks all that publish, for 5 s",
 			lasts: 5 * time.Second, keeps: true, why: says(`block|takes no publications`),
-			inject: evaluate(`rabbit_disk_monitor:set_max_check_interval(200), rabbit_disk_monitor:set_disk_free_limit("100TB")`),
-			heal:   evaluate(`rabbit_disk_monitor:set_disk_free_limit("64MB")`),
+			inject: alarm(`ok = rabbit_disk_monitor:set_disk_free_limit("100000GB")`),
+			heal:   unalarm(`ok = rabbit_disk_monitor:set_disk_free_limit("64MB")`),
 		},
 	}
 }
@@ -63,6 +63,24 @@ func nodeFaults() []Fault {
 // evaluate has the node evaluate Erlang: see rig.eval.
 func evaluate(text string) func(context.Context, *rig) error {
 	return func(ctx context.Context, r *rig) error { return r.eval(ctx, text) }
+}
+
+// alarm raises an alarm while many tasks are in progress: RabbitMQ blocks who
+// publishes, and only then tells it, so some of them must have copies to publish.
+func alarm(text string) func(context.Context, *rig) error {
+	return func(ctx context.Context, r *rig) error {
+		r.sink.lag.Store(true)
+		pause(ctx, lagging)
+		return r.eval(ctx, text)
+	}
+}
+
+// unalarm ends an alarm.
+func unalarm(text string) func(context.Context, *rig) error {
+	return func(ctx context.Context, r *rig) error {
+		r.sink.lag.Store(false)
+		return r.eval(ctx, text)
+	}
 }
 
 // closeAll closes all connections; one may be gone before its turn comes.

@@ -50,7 +50,7 @@ func queueFaults() []Fault {
 		},
 		{
 			Name: "dead-queue-full", Title: "a policy lets the dead-letter queue take nothing (max-length, reject-publish), for 4 s",
-			lasts: 4 * time.Second, keeps: true,
+			lasts: 4 * time.Second, keeps: true, why: says(`cannot publish.*refused`),
 			inject: evaluate(full(deadQueue)), heal: evaluate(unfull),
 		},
 		{

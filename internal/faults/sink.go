@@ -20,6 +20,7 @@ type sink struct {
 	url    string
 	slow   time.Duration // of one task of four
 	stall  atomic.Bool   // from now on tasks that take long do not end
+	lag    atomic.Bool   // from now on tasks take longer by lagging
 	server *http.Server
 	wg     sync.WaitGroup
 }
@@ -28,7 +29,8 @@ const (
 	quickTask = 5 * time.Millisecond
 	slowTask  = 400 * time.Millisecond
 	soakTask  = 100 * time.Millisecond // slowTask of a soak
-	stalls    = 10 * time.Second       // longer than the fault
+	lagging   = 800 * time.Millisecond
+	stalls    = 10 * time.Second // longer than the fault
 )
 
 func newSink(books *accounts) (*sink, error) {
@@ -60,6 +62,9 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if n%4 == 0 && s.stall.Load() {
 		takes = stalls
+	}
+	if s.lag.Load() {
+		takes += lagging
 	}
 	t := time.NewTimer(takes)
 	defer t.Stop()

@@ -19,6 +19,9 @@ func (w *why) consumer(n *supervisor.Node) {
 		w.say("The broker takes no publications since %s: %s. Tasks run on; the copies of retries and dead letters wait for it and keep their room.",
 			age(w.now.Sub(c.Since)), c.Cause)
 	}
+	if n.LastError != "" && n.LastError != c.Cause && c.State == "consuming" {
+		w.say("It cannot publish what is to be tried again, or is a dead letter: %s. The originals stay unsettled, and it tries again by itself.", w.reason(n))
+	}
 	if c.Old > 0 {
 		w.say("%s for more than half of the broker's ack timeout, the oldest since %s. They are kept apart; at the limit the broker gives them to somebody else.",
 			count(c.Old, "delivery has been unsettled", "deliveries have been unsettled"), age(w.now.Sub(c.Oldest)))
