@@ -96,6 +96,7 @@ func count(header any, least int) int {
 // of the queue, through the default exchange.
 func nextAttempt(d *broker.Delivery, p *pool, v *verdict, now time.Time) *broker.Publication {
 	c := copyOf(d)
+	c.Headers[headerCopies] = int64(count(d.Headers[headerCopies], 0)) + 1
 	offLadder(c, p.Queue.Name, c.Expiration)
 	c.Headers[headerAttempt] = int64(v.attempt + 1)
 	if v.free {
@@ -154,7 +155,7 @@ func strip(c *broker.Publication) {
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch k {
 		case headerAttempt, headerReason, headerError, headerFirstSeen, headerNode, headerQueue, headerLost, headerAutopsy,
-			headerSnoozes, headerKind, ladder.HeaderETA, ladder.HeaderQueue:
+			headerSnoozes, headerKind, ladder.HeaderETA, ladder.HeaderQueue, headerCopies, headerReplays, headerReplayedAt:
 			return false
 		}
 		return true

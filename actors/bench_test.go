@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ func BenchmarkRoute(b *testing.B) {
 			})
 		}
 	}
+	b.Run("coroutine/high=1000/dedup=off", func(b *testing.B) {
+		route(b, Pool{Workers: 8, High: 1000, Slots: 1000, Dedup: DedupOff}, bodies["json"])
+	})
 	b.Run("coroutine/high=1000/timeout", func(b *testing.B) {
 		route(b, Pool{Workers: 8, High: 1000, Slots: 1000, Timeout: 60e9}, bodies["json"])
 	})
@@ -47,8 +51,9 @@ func route(b *testing.B, p Pool, body []byte) {
 	<-fire.credit // the consumer is there
 	b.ReportAllocs()
 	begin := cpu()
-	for b.Loop() {
-		fire.deliveries <- &broker.Delivery{Tag: 1, Body: body}
+	for i := 0; b.Loop(); i++ {
+		id := "3f2504e0-4f89-41d3-9a0c-" + strconv.Itoa(i)
+		fire.deliveries <- &broker.Delivery{Tag: 1, Body: body, Properties: broker.Properties{MessageID: id}}
 	}
 	for s.inFlight() > 0 {
 		<-fire.credit

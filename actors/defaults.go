@@ -133,6 +133,7 @@ func (p Pool) problems() []error {
 	check(p.High > 0 && p.High <= MaxHigh, "High is %d, it must be from 1 to %d", p.High, MaxHigh)
 	check(p.Low >= 0 && p.Low < max(p.High, 1), "Low is %d, it must be below High (%d)", p.Low, p.High)
 	check(p.Timeout >= 0 && p.AbandonAfter > 0, "Timeout (%v) and AbandonAfter (%v) must not be negative", p.Timeout, p.AbandonAfter)
+	check(p.Dedup <= DedupOff, "Dedup %d is unknown", p.Dedup)
 	check(p.MaxBody > 0, "MaxBody is %d, it must be at least 1", p.MaxBody)
 	if err := ladder.Routable(p.Queue.Name); err != nil && p.Retry.insists() {
 		errs = append(errs, fmt.Errorf("Retry.Delay is DelayDurable: %w", err))

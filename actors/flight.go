@@ -33,15 +33,25 @@ type flight struct {
 	began   time.Time
 	context taskContext
 
+	// Written by the worker before it reports the end.
+	ended time.Time
+	sum   uint64 // of the content, if the flight has a key
+
 	// Owned by the router.
 	phase      phase
 	number     int64 // in the order of arrival
-	slot       int   // index in the ledger
+	key        key   // what later deliveries of the same run are known by, if at all
+	claims     []claim
+	orphan     bool     // it runs without a claim
+	room       [1]claim // for claims
+	heir       *flight  // waits for the result, in the router after the one that ran it
+	slot       int      // index in the ledger
 	worker     int
 	assigned   time.Time
 	prev, next *flight // in the router's list of assigned flights
 	outgoing   *broker.Publication
 	stripped   bool          // outgoing has lost the publisher's headers
+	copied     bool          // the broker has outgoing
 	delayed    bool          // outgoing goes to the ladder of delays
 	tries      int           // publications of outgoing that failed
 	arrived    time.Duration // after the opening of source
@@ -58,7 +68,7 @@ type source struct {
 	isolated atomic.Bool // it is kept apart because of old deliveries
 
 	// Owned by the router.
-	open    int  // flights that are not settled
+	open    int  // claims on its deliveries
 	retired bool // the consumer is to be closed when open is 0
 }
 
@@ -78,12 +88,15 @@ const (
 	withWorker       // assigned: queued there, or running
 	onHold           // waits for its next attempt
 	publishing       // its copy is on the way to the broker
+	awaiting         // another flight, of a router before us, runs its task
 )
 
 // again returns a fresh flight for the delivery of f, which was revoked: an old
 // mailbox or goroutine may still hold f and must not win with it.
 func (f *flight) again() *flight {
-	return &flight{delivery: f.delivery, source: f.source, number: f.number, bounces: f.bounces, arrived: f.arrived, warned: f.warned}
+	fresh := &flight{delivery: f.delivery, source: f.source, number: f.number, key: f.key, bounces: f.bounces, warned: f.warned}
+	f.moveTo(fresh)
+	return fresh
 }
 
 // current is the context of the flight's task, or of all of its router's as long as
@@ -94,7 +107,3 @@ func (f *flight) current() context.Context {
 	}
 	return f.source.window.ctx
 }
-
-// stale reports whether the consumer of the flight is dead: its delivery belongs
-// to somebody else by now and must not be settled by us.
-func (f *flight) stale() bool { return isDone(f.source.consumer.Done()) }

@@ -125,13 +125,18 @@ func (r *router) onCensus(m *census) {
 	oldest := map[*source]time.Duration{}
 	first := time.Duration(0)
 	r.ledger.each(func(f *flight) {
-		age := f.age()
-		if age < m.old || f.stale() {
+		age := time.Duration(0)
+		for _, c := range f.claims {
+			if a := c.age(); a >= m.old && !c.dead() {
+				age = max(age, a)
+				oldest[c.source] = max(oldest[c.source], a)
+			}
+		}
+		if age == 0 {
 			return
 		}
 		old++
 		first = max(first, age)
-		oldest[f.source] = max(oldest[f.source], age)
 		if !f.warned {
 			f.warned = true
 			if named++; named <= maxWarned {
@@ -168,19 +173,16 @@ func (r *router) warnOld(f *flight, age time.Duration) {
 // handBackOf returns what a source has delivered and nobody has started.
 func (r *router) handBackOf(s *source) {
 	r.backlog.retain(func(f *flight) bool {
-		if f.source != s {
+		if !f.isOf(s) {
 			return true
 		}
 		r.settle(f, broker.Requeue)
 		return false
 	})
 	r.ledger.each(func(f *flight) {
-		if f.source == s && f.phase == withWorker && r.revoke(f) {
+		if f.isOf(s) && f.phase == withWorker && r.revoke(f) {
 			r.settle(f, broker.Requeue)
 		}
 	})
 	r.dispatch()
 }
-
-// age is for how long the delivery of f has been unsettled.
-func (f *flight) age() time.Duration { return time.Since(f.source.opened) - f.arrived }

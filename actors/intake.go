@@ -360,10 +360,21 @@ func (b *brokerActor) onRetired(r *retiree, c broker.Consumer) {
 	r.ended = true
 	if isDone(c.Done()) { // the pump has told the router of the loss
 		delete(b.retired, c)
+	} else {
+		b.own(func() { r.watch(b.ctx) })
 	}
 	r.pool.toRouter(&handBack{r.source, r.done})
 	r.done = nil // the router closes it
 	if in := b.intakes[r.pool]; in != nil && in.up && !r.pool.isDraining() {
 		b.look(in)
+	}
+}
+
+// watch tells the router of the death of a retired consumer that has no pump any more.
+func (r *retiree) watch(ctx context.Context) {
+	select {
+	case <-r.source.consumer.Done():
+		r.pool.toRouter(&consumerLost{r.source})
+	case <-ctx.Done():
 	}
 }

@@ -3,16 +3,24 @@ package actors
 // ledger holds the flights that are not settled. Its remove is the one gate
 // that may settle a delivery: it says yes once for each flight.
 //
-// It is a slab with a free list, so that adding and removing cost no hashing;
-// it never holds more than the high watermark.
+// It is a slab with a free list, so that adding and removing cost no hashing but that
+// of the keys. It holds as many flights as the high watermark says, and those that run
+// on after their deliveries were lost.
 type ledger struct {
 	slots []*flight
 	free  []int
-	held  int // that are on hold
+	held  int             // that are on hold
+	keys  map[key]*flight // of those that have one
 }
 
 func (l *ledger) add(f *flight) {
-	f.source.open++
+	f.take(f)
+	if f.key.id != "" {
+		if l.keys == nil {
+			l.keys = map[key]*flight{}
+		}
+		l.keys[f.key] = f
+	}
 	if n := len(l.free); n > 0 {
 		f.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -33,7 +41,12 @@ func (l *ledger) remove(f *flight) bool {
 	if !l.has(f) {
 		return false
 	}
-	f.source.open--
+	for _, c := range f.claims {
+		c.source.open--
+	}
+	if f.key.id != "" {
+		delete(l.keys, f.key)
+	}
 	if f.phase == onHold {
 		l.held--
 	}
@@ -42,8 +55,14 @@ func (l *ledger) remove(f *flight) bool {
 	return true
 }
 
-// replace puts fresh in the place of old, which must be in.
+// find is the flight with that key, or nil.
+func (l *ledger) find(k key) *flight { return l.keys[k] }
+
+// replace puts fresh in the place of old, which must be in and has the same key.
 func (l *ledger) replace(old, fresh *flight) {
+	if fresh.key.id != "" {
+		l.keys[fresh.key] = fresh
+	}
 	fresh.slot = old.slot
 	l.slots[old.slot] = fresh
 }

@@ -64,6 +64,9 @@ type (
 	}
 	republish struct{ flight *flight }
 
+	// awaited ends the wait of a flight for a task of the router before.
+	awaited struct{ flight *flight }
+
 	// sweep looks for tasks that have outlived their timeout.
 	sweep struct{}
 
@@ -141,8 +144,9 @@ type (
 	left  struct{ pool *pool }
 
 	publish struct {
-		pool   *pool
-		flight *flight
+		pool     *pool
+		flight   *flight
+		consumer broker.Consumer // that the delivery is settled on afterwards
 	}
 	// redeclare says that a copy reached no queue: somebody has deleted it.
 	redeclare struct{ pool *pool }

@@ -128,6 +128,9 @@ type Pool struct {
 
 	Retry Retry
 
+	// Dedup says what happens to a message that the broker delivers again.
+	Dedup Dedup
+
 	// Supervise is the specification of the workers' supervisor; by default
 	// one_for_one with 5 restarts in 60 s, 100 ms doubling to 30 s.
 	Supervise *supervisor.Spec
@@ -143,6 +146,16 @@ type Pool struct {
 	// configuration.
 	Roll Roll
 }
+
+// Dedup says what happens to a message with a message-id that the broker delivers
+// again although its task runs, or has run, in this process; see the package's
+// guarantees. Messages without a message-id are always run again.
+type Dedup uint8
+
+const (
+	DedupProcess Dedup = iota // it is settled with the result of the task
+	DedupOff                  // it is run again
+)
 
 // OnPanic is what a panic of a task means for its worker, besides that the attempt
 // has failed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
@@ -65,6 +66,12 @@ type pool struct {
 	ladder *delays
 	delays poolDelays
 
+	// Of the present router, and left to the next one.
+	memory  *memory
+	foreign map[key]*flight // tasks that a router before it has started, and that run on
+	seed    maphash.Seed
+	orphans atomic.Int64 // running tasks whose delivery is lost
+
 	counters  counters
 	durations durations
 }
@@ -115,6 +122,7 @@ func (p *pool) workerID(i int) string { return fmt.Sprintf("%s/%d", p.Name, i+1)
 
 func newPool(o Pool, log *slog.Logger) *pool {
 	p := &pool{Pool: o, log: log.With("pool", o.Name), drained: make(chan struct{}), durations: newDurations(), ladder: new(delays)}
+	p.memory, p.foreign, p.seed = newMemory(recentFor(o.High)), map[key]*flight{}, maphash.MakeSeed()
 	p.limits.Store(&limits{o.High, o.Low})
 	p.sizing.Store(o.Size)
 	p.latest.Store(o.Process)

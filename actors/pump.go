@@ -138,7 +138,7 @@ func (o *outbox) run(ctx context.Context) {
 	for {
 		select {
 		case m := <-o.waiting:
-			if m.flight.stale() { // its delivery is somebody else's, who publishes it
+			if isDone(m.consumer.Done()) { // its delivery is somebody else's, who publishes it
 				m.answer(broker.ErrStale)
 			} else if err := o.prepare(ctx, m); err != nil {
 				m.answer(err)

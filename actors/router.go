@@ -62,6 +62,8 @@ func (r *router) Receive(ctx actor.Context) {
 		r.onConsumerLost(m.source)
 		r.forgetDropped()
 		r.checkAnswered(ctx)
+	case *awaited:
+		r.onAwaited(m.flight)
 	case *retryDue:
 		r.onRetryDue(m.flight)
 	case *republish:
@@ -110,6 +112,7 @@ func (r *router) onStarted(self *actor.PID) {
 	r.pool.backlog.Store(0)
 	r.pool.up.Store(0)
 	r.pool.bare.Store(true)
+	r.pool.orphans.Store(0)
 	r.balance = credit.NewBalancer(0, r.pool.Slots)
 	for _, w := range r.pool.workers.all() {
 		w.assigned.Store(0)
@@ -133,6 +136,7 @@ func (r *router) onStopping() {
 		if f.timer != nil {
 			f.timer.Stop()
 		}
+		r.bequeath(f)
 	})
 }
 
@@ -148,11 +152,15 @@ func (r *router) onArrivals(m *arrivals) {
 	for _, f := range m.flights {
 		number++
 		f.number = number
-		r.ledger.add(f)
-		r.pool.shown.grow(f.slot)
 		// A consumer of the router before us may deliver until it is closed; the
 		// context of its tasks has ended already.
-		if r.draining || r.pool.heldBy() != "" || f.source.window != r.pool.window.Load() {
+		old := f.source.window != r.pool.window.Load()
+		if !old && r.known(f) {
+			continue
+		}
+		r.ledger.add(f)
+		r.pool.shown.grow(f.slot)
+		if old || r.draining || r.pool.heldBy() != "" {
 			r.settle(f, broker.Requeue)
 			continue
 		}
@@ -200,7 +208,8 @@ func (r *router) onFinished(f *flight) {
 		return
 	}
 	if !r.ledger.has(f) {
-		return // of a router before us
+		r.onForeign(f)
+		return
 	}
 	r.unassign(f)
 	r.conclude(f)
@@ -229,8 +238,11 @@ func (r *router) onLate(f *flight) {
 // conclude carries out the verdict on a flight that is with no worker any more.
 func (r *router) conclude(f *flight) {
 	switch v := &f.verdict; {
-	case f.stale():
-		r.drop(f)
+	case r.bereft(f):
+		if v.isResult() {
+			r.pool.counters.outlived.Add(1)
+		}
+		r.outlive(f)
 	case v.action == ackIt:
 		r.settle(f, broker.Ack)
 	case v.action == requeueIt:
@@ -269,7 +281,7 @@ func (r *router) publish(f *flight) {
 	if r.stopping {
 		return
 	}
-	r.pool.send(r.pool.broker, &publish{r.pool, f})
+	r.pool.send(r.pool.broker, &publish{r.pool, f, f.claims[0].source.consumer})
 }
 
 func (r *router) onRepublish(f *flight) {
@@ -283,12 +295,16 @@ func (r *router) onRepublish(f *flight) {
 func (r *router) onPublished(m *published) {
 	f := m.flight
 	if !r.ledger.has(f) {
+		if m.err == nil && m.release == nil && f.key.id != "" {
+			r.pool.memory.copied(f.key, r.sum(f))
+		}
 		m.resolve(false)
 		return
 	}
+	f.copied = m.err == nil && m.release == nil
 	switch {
-	case f.stale():
-		r.drop(f)
+	case r.bereft(f):
+		r.outlive(f)
 		m.resolve(false)
 	case m.err == nil:
 		r.onConfirmed(f)
@@ -320,54 +336,51 @@ func (r *router) republishLater(f *flight, err error) {
 	r.after(f, wait, &republish{f})
 }
 
-// settle ends a flight. The watermark is lowered once the broker has been told; it
-// reports whether it will be.
-func (r *router) settle(f *flight, v broker.Verdict) bool {
-	if !r.ledger.remove(f) {
-		return false
-	}
-	err := f.source.consumer.Settle(f.delivery.Tag, v)
-	if err == nil {
-		r.pool.settled.Add(1)
-		r.pool.counters.count(f, v)
-	} else {
+// settleClaim settles one of the deliveries of f, the first of which says what f was,
+// and reports whether the broker will be told.
+func (r *router) settleClaim(f *flight, c claim, v broker.Verdict, first bool) bool {
+	err := c.source.consumer.Settle(c.tag, v)
+	switch {
+	case err != nil:
 		r.pool.counters.lost.Add(1)
-		f.source.window.mark.Done(1)
+		c.source.window.mark.Done(1)
 		if !errors.Is(err, broker.ErrStale) {
 			r.pool.log.Error("cannot settle a delivery", r.pool.named(f, "err", err)...)
 		}
+		return false
+	case first || v != broker.Ack:
+		r.pool.counters.count(f, v)
+	default:
+		r.pool.counters.duplicates.Add(1)
 	}
-	r.checkRetired(f.source)
-	r.checkDrained()
-	return err == nil
-}
-
-// drop ends a flight whose delivery is not ours any more.
-func (r *router) drop(f *flight) {
-	if f.timer != nil {
-		f.timer.Stop()
+	r.pool.settled.Add(1)
+	if v == broker.Ack {
+		r.noteAcked(f, c.source)
 	}
-	if r.ledger.remove(f) {
-		f.source.window.mark.Done(1)
-		r.pool.counters.lost.Add(1)
-	}
-	r.checkRetired(f.source)
-	r.checkDrained()
+	return true
 }
 
 // onConsumerLost forgets what the dead consumer had delivered. Running tasks run
-// on, and count as in flight until they end.
+// on; they hold no delivery any more, until it comes again.
 func (r *router) onConsumerLost(s *source) {
+	r.mourn(s)
+	ofIt := func(c claim) bool { return c.source == s }
 	r.backlog.retain(func(f *flight) bool {
-		if f.source != s {
+		if !r.lose(f, ofIt) {
 			return true
 		}
 		r.drop(f)
 		return false
 	})
 	r.ledger.each(func(f *flight) {
-		if f.source == s && (f.phase != withWorker || r.revoke(f)) {
+		switch {
+		case f.orphan || !r.lose(f, ofIt):
+		case f.phase == onHold || f.phase == publishing:
+			r.outlive(f)
+		case f.phase != withWorker || r.revoke(f):
 			r.drop(f)
+		default:
+			r.orphan(f)
 		}
 	})
 	r.dispatch()

@@ -142,4 +142,5 @@ func (r *router) onBurstOver(ctx actor.Context) {
 
 func (r *router) onLimits(m *limits) {
 	r.pool.window.Load().mark.Set(m.high, m.low)
+	r.pool.memory.resize(recentFor(m.high))
 }

@@ -30,7 +30,14 @@ type PoolStats struct {
 	Retried      int64 // acked after a copy for the next attempt was confirmed
 	DeadLettered int64 // acked after a copy for the dead-letter queue was confirmed
 	Lost         int64 // their consumer died before the settlement; the broker delivers them again
-	Durations    Histogram
+
+	Adopted         int64 // came again while their task ran; settled when it ended
+	ResultAfterLoss int64 // tasks that ended when their delivery was lost and had not come again
+	Recalled        int64 // came again when their task was done; settled with its result, not run
+	Duplicates      int64 // published twice; acked with the other one, in none of the counters above
+	Orphans         int64 // tasks that run as of now although their delivery is lost
+
+	Durations Histogram
 }
 
 // Histogram counts the durations of runs of handlers.
@@ -87,6 +94,7 @@ func (h *durations) read() Histogram {
 // router.
 type counters struct {
 	delivered, acked, requeued, retried, dead, lost atomic.Int64
+	adopted, outlived, recalled, duplicates         atomic.Int64
 }
 
 // count counts a settlement of f.
@@ -121,7 +129,9 @@ func (p *pool) stats() PoolStats {
 		Pool: p.Name, Queue: p.Queue.Name, Consuming: p.live.Load().state == LiveConsuming,
 		Suspended: p.suspended.Load(), Parked: p.parked.Load(), Queued: p.backlog.Load(),
 		Delivered: c.delivered.Load(), Acked: c.acked.Load(), Requeued: c.requeued.Load(),
-		Retried: c.retried.Load(), DeadLettered: c.dead.Load(), Lost: c.lost.Load(), Durations: p.durations.read(),
+		Retried: c.retried.Load(), DeadLettered: c.dead.Load(), Lost: c.lost.Load(),
+		Adopted: c.adopted.Load(), ResultAfterLoss: c.outlived.Load(), Recalled: c.recalled.Load(), Duplicates: c.duplicates.Load(),
+		Orphans: p.orphans.Load(), Durations: p.durations.read(),
 	}
 	limits := p.limits.Load()
 	s.High, s.Low = int64(limits.high), int64(limits.low)

@@ -33,8 +33,9 @@ func (p *pool) show(f *flight, m *task.Message) {
 // hide is called at the end of each flight that ran; another one may have its
 // place if it was abandoned.
 func (p *pool) hide(f *flight) {
+	f.ended = time.Now()
 	if f.message != nil {
-		p.durations.add(time.Since(f.began))
+		p.durations.add(f.ended.Sub(f.began))
 		p.shown.at(f.slot).CompareAndSwap(f, nil)
 	}
 }

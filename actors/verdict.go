@@ -108,7 +108,7 @@ func judge(p *Retry, before past, err, cause error, random float64) verdict {
 		v.action, v.reason = deadLetterIt, reasonDiscarded
 	case errors.Is(cause, ErrCancelled):
 		v.action, v.reason = deadLetterIt, reasonCancelled
-	case errors.Is(cause, ErrShutdown) || errors.Is(cause, ErrAborted):
+	case errors.Is(cause, ErrShutdown) || errors.Is(cause, ErrAborted) || errors.Is(cause, errReplaced):
 		// We took the attempt away from the handler, so it does not count.
 		v.action = requeueIt
 	case outcome.Kind == task.KindRetry:

@@ -147,6 +147,9 @@ func (w *worker) run(f *flight) {
 		s.running.Add(-1)
 		w.pool.hide(f)
 		f.context.release()
+		if f.key.id != "" {
+			f.sum = sumOf(w.pool.seed, f.delivery)
+		}
 		if f.state.CompareAndSwap(stateRunning, stateDone) {
 			f.verdict = v
 		} else {

@@ -1,0 +1,91 @@
+package actors
+
+import "github.com/magne-actors/magne-actors/broker"
+
+// This file is what a router does about tasks that run on after the router before it
+// has ended. Their deliveries are lost, and their contexts cancelled.
+
+// bequeath leaves to the next router what f runs or what has become of it.
+func (r *router) bequeath(f *flight) {
+	if f.key.id == "" {
+		return
+	}
+	switch f.phase {
+	case onHold, publishing:
+		r.remember(f)
+	case withWorker:
+		if s := f.state.Load(); s == stateRunning || s == stateDone {
+			f.heir = nil
+			r.pool.foreign[f.key] = f
+			return
+		}
+		r.pool.memory.forget(f.key)
+	case inBacklog, awaiting:
+		r.pool.memory.forget(f.key)
+	}
+}
+
+// await has f wait for the end of first, which runs the same message for no router.
+// It waits as long as a task may ignore the end of its context.
+func (r *router) await(first, f *flight) {
+	if first.heir != nil && r.ledger.has(first.heir) {
+		r.join(first.heir, f)
+		return
+	}
+	r.pool.counters.adopted.Add(1)
+	r.pool.log.Debug("a message that came again is still run from before the restart", "task_id", first.key.id)
+	r.ledger.add(f)
+	r.pool.shown.grow(f.slot)
+	f.phase, first.heir = awaiting, f
+	r.after(f, r.pool.AbandonAfter, &awaited{f})
+}
+
+// onForeign takes the result of a flight of a router before us.
+func (r *router) onForeign(f *flight) {
+	if f.key.id == "" || r.pool.foreign[f.key] != f {
+		return
+	}
+	delete(r.pool.foreign, f.key)
+	heir := f.heir
+	if heir == nil || !r.ledger.has(heir) {
+		if f.verdict.isResult() {
+			r.pool.counters.outlived.Add(1)
+		}
+		r.remember(f)
+		return
+	}
+	heir.timer.Stop()
+	if f.verdict.isResult() {
+		heir.verdict = f.verdict
+		r.conclude(heir)
+	} else {
+		r.start(heir)
+	}
+}
+
+// onAwaited: f has waited for a task that does not end.
+func (r *router) onAwaited(f *flight) {
+	if !r.ledger.has(f) || f.phase != awaiting {
+		return
+	}
+	if first := r.pool.foreign[f.key]; first != nil {
+		if !first.state.CompareAndSwap(stateRunning, stateAbandoned) {
+			return // it has just ended; its result is on the way
+		}
+		delete(r.pool.foreign, f.key)
+		r.pool.workers.all()[first.worker].abandoned.Add(1)
+		r.pool.log.Error("task abandoned: it ignores that its context ended when the router was restarted", "task_id", first.key.id)
+	}
+	r.start(f)
+}
+
+// start runs f after all.
+func (r *router) start(f *flight) {
+	f.phase, f.timer = inBacklog, nil
+	if r.draining || r.pool.heldBy() != "" {
+		r.settle(f, broker.Requeue)
+		return
+	}
+	r.backlog.push(f)
+	r.dispatch()
+}

@@ -1,0 +1,71 @@
+package actors
+
+import (
+	"hash/maphash"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// The headers that tell the runs of one message from each other, beside headerAttempt.
+const (
+	// headerCopies counts how often a worker has published the message again, for
+	// whatever reason: two copies may be for the same attempt.
+	headerCopies = "x-magne-copies"
+	// headerReplays and headerReplayedAt are written by internal/dlq.
+	headerReplays    = "x-replays"
+	headerReplayedAt = "x-replayed-at"
+)
+
+// key names one run that is to be made of one message. The broker may deliver it
+// several times; a retry or a replay has another key.
+type key struct {
+	id                       string // the message-id; "" is no key
+	attempt, copies, replays int32
+}
+
+// keyOf is the key of a delivery, none without a message-id.
+func keyOf(d *broker.Delivery) key {
+	if d.MessageID == "" {
+		return key{}
+	}
+	if d.Headers == nil {
+		return key{id: d.MessageID, attempt: 1}
+	}
+	return key{
+		id: d.MessageID, attempt: int32(attemptOf(d)),
+		copies: int32(count(d.Headers[headerCopies], 0)), replays: int32(count(d.Headers[headerReplays], 0)),
+	}
+}
+
+// sumOf is a hash of what a publisher has said in a message. Deliveries with equal
+// keys and different sums are different messages of a publisher that gives one id to
+// many. The headers are left out, since a broker writes its own into them.
+func sumOf(seed maphash.Seed, d *broker.Delivery) uint64 {
+	h := maphash.Bytes(seed, d.Body)
+	p := &d.Properties
+	for i, s := range [...]string{
+		p.Type, p.CorrelationID, p.ContentType, p.ContentEncoding, p.ReplyTo, p.AppID, p.User, p.Expiration,
+	} {
+		if s != "" {
+			h = mix(h, uint64(i), maphash.String(seed, s))
+		}
+	}
+	if !p.Timestamp.IsZero() {
+		h = mix(h, 8, uint64(p.Timestamp.Unix())) // AMQP has seconds
+	}
+	if p.Priority != 0 {
+		h = mix(h, 9, uint64(p.Priority))
+	}
+	if at, ok := d.Headers[headerReplayedAt].(string); ok {
+		h = mix(h, 10, maphash.String(seed, at))
+	}
+	return h
+}
+
+// mix folds the value of the field with that number into h; the multipliers are odd
+// and have no pattern.
+func mix(h, field, value uint64) uint64 {
+	h ^= value + field*0x9e3779b97f4a7c15
+	h *= 0xff51afd7ed558ccd
+	return h ^ h>>32
+}
