@@ -12,7 +12,7 @@ N         ?= 2000
 BUILD     := .build
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet fix lint deps test race test-chaos chaos chaos-docs soak fuzz bench-smoke bench demo stat build release clean
+.PHONY: help check fmt vet cross fix lint deps test race test-chaos chaos chaos-docs soak fuzz bench-smoke bench demo stat build release clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":[^#]*## "} /^[a-z-]+:[^#]*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,14 @@ fmt: ## rewrite the files as gofumpt wants them
 vet:
 	$(GO) vet ./...
 
+cross: ## build for the systems that nobody here has
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+
 fix: ## rewrite the files as `go fix` wants them
 	$(GO) fix ./...
 
-lint: vet ## formatters and linters alone, nothing is rewritten
+lint: vet cross ## formatters and linters alone, nothing is rewritten
 	@out=$$($(TOOL) gofumpt -l .); [ -z "$$out" ] || { echo "make fmt would change:"; echo "$$out"; exit 1; }
 	@out=$$($(GO) fix -diff ./... 2>&1) && [ -z "$$out" ] || { echo "make fix would change:"; echo "$$out"; exit 1; }
 	$(TOOL) golangci-lint run

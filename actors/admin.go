@@ -282,7 +282,8 @@ func (p *pool) awaitDrained(abort <-chan struct{}, within time.Duration) bool {
 // ReplacePool has a pool run with other options: it is removed as RemovePool does,
 // and then added. One of mode Process that differs in its processes, their number
 // and the watermarks only keeps its slots, which replace their processes one after
-// the other: see process.Slot.
+// the other: see process.Slot. When the new ones do not get ready nothing is changed,
+// and the error wraps ErrKept.
 func (s *System) ReplacePool(ctx context.Context, o Pool) error {
 	o = o.withDefaults()
 	p, err := s.pool(o.Name)

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -183,8 +184,12 @@ func TestARollingReplacementThatDoesNotGetReadyIsUndone(t *testing.T) {
 	options := *next.Process
 	options.Spec.Command = append([]string{"sh", "-c", `mkdir "$0" && exec "$@"`, once}, options.Spec.Command...)
 	next.Process = &options
-	if err := r.system.ReplacePool(t.Context(), next); err == nil || !strings.Contains(err.Error(), "did not get ready") {
+	next.High = 50
+	if err := r.system.ReplacePool(t.Context(), next); !errors.Is(err, ErrKept) || !strings.Contains(err.Error(), "File exists") {
 		t.Errorf("replaced by what does not start: %v", err)
+	}
+	if high := r.stats().High; high != 3 {
+		t.Errorf("high %d: not all is as before", high)
 	}
 	for i := range 30 {
 		r.task(fmt.Sprint(i), "double", "4")
@@ -192,6 +197,11 @@ func TestARollingReplacementThatDoesNotGetReadyIsUndone(t *testing.T) {
 	r.soon("all are acked", func() bool { s := r.stats(); return s.Acked == 30 && s.Workers == 3 })
 	if o := r.system.all()[0].latest.Load(); o.Spec.Command[0] != "python3" {
 		t.Errorf("slots that are new would run %v", o.Spec.Command)
+	}
+	next.Process.Spec.Command = append([]string{"env"}, next.Process.Spec.Command[4:]...)
+	r.expect(r.system.ReplacePool(t.Context(), next))
+	if high := r.stats().High; high != 50 {
+		t.Errorf("high %d after it was replaced", high)
 	}
 	r.expect(finish())
 }

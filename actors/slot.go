@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
@@ -119,27 +120,41 @@ func (s *System) Kill(id string) error {
 	return slot.Kill()
 }
 
+// ErrKept is wrapped by the error of a ReplacePool that has changed nothing: the new
+// processes did not get ready, and the pool runs on with the old ones.
+var ErrKept = errors.New("the pool keeps its processes")
+
 // roll has the slots of a pool replace their processes by those of new options, one
-// after the other. When how.MaxUnready of those did not become ready it gives up and
-// gives the slots that have a new one an old one again.
+// after the other, those that did not become ready once more at the end. After
+// how.MaxUnready failures it gives up and gives the slots that have a new one an old
+// one again.
 func (p *pool) roll(ctx context.Context, o process.Options, how Roll) error {
-	var errs []error
-	var rolled []*process.Slot
-	for i, w := range p.workers.all() {
-		if w.slot == nil {
-			continue
-		}
-		err := w.slot.Replace(ctx, o)
-		if err == nil {
-			rolled = append(rolled, w.slot)
-			continue
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", p.workerID(i), err))
-		if len(errs) >= cmp.Or(how.MaxUnready, 2) || ctx.Err() != nil {
-			return errors.Join(append(errs, p.rollBack(ctx, rolled))...)
+	var todo, rolled []*process.Slot
+	for _, w := range p.workers.all() {
+		if w.slot != nil && !w.slot.Has(o) {
+			todo = append(todo, w.slot)
 		}
 	}
-	return errors.Join(errs...)
+	var errs []string
+	for len(todo) > 0 {
+		slot := todo[0]
+		todo = todo[1:]
+		err := slot.Replace(ctx, o)
+		if err == nil {
+			rolled = append(rolled, slot)
+			continue
+		}
+		todo, errs = append(todo, slot), append(errs, err.Error())
+		if len(errs) < cmp.Or(how.MaxUnready, 2) && ctx.Err() == nil {
+			continue
+		}
+		why := strings.Join(errs, "; ")
+		if err := p.rollBack(ctx, rolled); err != nil {
+			return fmt.Errorf("actors: pool %q has new and old processes: %s; going back: %w", p.Name, why, err)
+		}
+		return fmt.Errorf("actors: pool %q: %w: %s", p.Name, ErrKept, why)
+	}
+	return nil
 }
 
 // rollBack also goes on when ctx has ended: half of the slots are of no use.
@@ -169,25 +184,24 @@ func (p *pool) canTurnInto(o Pool) bool {
 	return reflect.DeepEqual(rest(p.Pool), rest(o))
 }
 
-// turnInto changes the pool while it runs, the processes last.
+// turnInto changes the pool while it runs, the processes first: if those cannot be
+// replaced, nothing is changed.
 func (s *System) turnInto(ctx context.Context, p *pool, o Pool) error {
+	options := s.processes(p.Name, *o.Process)
+	if err := p.roll(ctx, options, o.Roll); err != nil {
+		return err
+	}
+	p.latest.Store(&options)
+	if err := p.roll(ctx, options, o.Roll); err != nil { // one that was added meanwhile
+		return err
+	}
 	if l := p.limits.Load(); l.high != o.High || l.low != o.Low {
 		s.limit(p, o.High, o.Low)
 	}
 	p.sizing.Store(o.Size)
-	if o.Size == nil && int(p.size.Load()) != o.Workers {
-		p.size.Store(int64(o.Workers))
-		if err := s.system.Scale(ctx, "pool:"+p.Name, o.Workers); err != nil {
-			return err
-		}
-	}
-	options := s.processes(p.Name, *o.Process)
-	if reflect.DeepEqual(*p.latest.Load(), options) {
+	if o.Size != nil || int(p.size.Load()) == o.Workers {
 		return nil
 	}
-	if err := p.roll(ctx, options, o.Roll); err != nil {
-		return err // slots that are added later begin as those that have stayed
-	}
-	p.latest.Store(&options)
-	return nil
+	p.size.Store(int64(o.Workers))
+	return s.system.Scale(ctx, "pool:"+p.Name, o.Workers)
 }

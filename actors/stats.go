@@ -22,6 +22,7 @@ type PoolStats struct {
 
 	High, Low                                     int64
 	InFlight, Queued, Running, Workers, Abandoned int64 // as of now
+	Size                                          int64 // workers that it is to have; Workers of them are up
 
 	Pauses       int64 // by the watermark
 	Delivered    int64
@@ -134,6 +135,7 @@ func (p *pool) stats() PoolStats {
 		Orphans: p.orphans.Load(), Durations: p.durations.read(),
 	}
 	limits := p.limits.Load()
+	s.Size = p.size.Load()
 	s.High, s.Low = int64(limits.high), int64(limits.low)
 	if w := p.window.Load(); w != nil {
 		s.InFlight, s.Paused, s.Pauses = w.mark.Depth(), w.mark.Paused(), p.pauses.Load()+w.mark.Pauses()

@@ -10,7 +10,7 @@ import (
 // has does not matter then.
 func ParseAsRoot(r io.Reader, name string, environ []string) (*File, error) {
 	return parse(r, newReader(name, newEnvironment(environ), machine{
-		root: true, cgroup: func() error { return nil }, find: func(string, string) error { return nil },
+		linux: true, root: true, cgroup: func() error { return nil }, find: func(string, string) error { return nil },
 	}))
 }
 
@@ -18,6 +18,7 @@ func ParseAsRoot(r io.Reader, name string, environ []string) (*File, error) {
 // contain "none".
 func ParseBare(r io.Reader, name string, environ []string) (*File, error) {
 	return parse(r, newReader(name, newEnvironment(environ), machine{
+		linux:  true,
 		cgroup: func() error { return errors.New("osproc: no cgroup v2 hierarchy is mounted") },
 		find: func(program, dir string) error {
 			if strings.Contains(program+dir, "none") {

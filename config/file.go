@@ -160,7 +160,7 @@ type Pool struct {
 type Watermarks struct{ High, Low int }
 
 // Timeout is how long a task may run. With the modes coroutine and thread there
-// is only Hard, with oneshot Hard and KillAfter.
+// is only Hard.
 type Timeout struct {
 	Soft, Hard time.Duration // 0: none
 	KillAfter  time.Duration `mapstructure:"kill_after"`

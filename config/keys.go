@@ -244,15 +244,15 @@ func attemptKeys() []key {
 			doc: "After this long the attempt has failed and the task's context is cancelled. With a process: it is told to dump, if it should, sent TERM, and after kill_after it is killed with all that it started. 0s is no limit.",
 		},
 		{
-			path: "pools.<pool>.timeout.soft", kind: duration, def: "0s", lo: "0s", hi: "720h", modes: []string{modeProcess}, only: "resize",
-			doc: "After this long the worker is asked to cancel the task; 0s is never.",
+			path: "pools.<pool>.timeout.soft", kind: duration, def: "0s", lo: "0s", hi: "720h", modes: withProcess(), only: "resize",
+			doc: "After this long the worker is asked to cancel the task, with mode oneshot the process is sent TERM and at hard killed; 0s is never.",
 		},
 		{
 			path: "pools.<pool>.timeout.kill_after", kind: duration, def: "2s", lo: "1ms", hi: "24h", modes: withProcess(), only: "resize",
 			doc: "How long after TERM a process is killed.",
 		},
 		{
-			path: "pools.<pool>.timeout.dump_signal", kind: text, def: "none", enum: []string{"none", "QUIT", "ABRT", "USR1", "USR2"}, modes: []string{modeProcess}, only: "resize",
+			path: "pools.<pool>.timeout.dump_signal", kind: text, def: "none", enum: []string{"none", "QUIT", "ABRT", "USR1", "USR2"}, modes: withProcess(), only: "resize",
 			doc: "A signal that has the worker write its stacks to its log before TERM: QUIT for Go and Java, what faulthandler.register was given for Python.",
 		},
 		{

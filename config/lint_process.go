@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/magne-actors/magne-actors/internal/osproc"
@@ -13,6 +14,7 @@ import (
 
 // machine is what the warnings need to know about where the program runs.
 type machine struct {
+	linux  bool // elsewhere there are no processes
 	root   bool
 	cgroup func() error                    // why there is no delegated cgroup
 	find   func(program, dir string) error // why a program cannot be started in a directory
@@ -20,6 +22,7 @@ type machine struct {
 
 func thisMachine() machine {
 	return machine{
+		linux:  runtime.GOOS == "linux",
 		root:   os.Geteuid() == 0,
 		cgroup: func() error { _, err := osproc.DelegatedCgroup(); return err },
 		find:   find,
@@ -64,6 +67,10 @@ func (f *File) lintProcess(p *Pool, m machine) {
 	if o == nil {
 		return
 	}
+	if !m.linux {
+		r.warn(poolPath(p.Name)+".mode", "mode %s works on Linux only; on this machine `run` would refuse the file", p.Mode)
+		return
+	}
 	if err := m.find(o.Command[0], o.CWD); err != nil {
 		where := ""
 		if o.CWD != "" {
@@ -84,10 +91,25 @@ func (f *File) lintProcess(p *Pool, m machine) {
 			f.warnCgroup(o, at, err)
 		}
 	}
+	f.lintMemory(p)
+}
+
+// leastMemory is less than any program needs that speaks the protocol, in bytes:
+// even a shell has 3 MiB.
+const leastMemory = 2 << 20
+
+func (f *File) lintMemory(p *Pool) {
+	o, at, r := p.Process, poolPath(p.Name)+".process", f.read
+	if most := o.Cgroup.MemoryMax; most > 0 && most < leastMemory {
+		r.warn(at+".cgroup.memory_max", "%d bytes are less than any process needs, so that none would start: write a unit, for example 512MiB", most)
+	}
 	for _, memory := range []struct {
 		key   string
 		bytes int
 	}{{"max_rss", p.Recycle.MaxRSS}, {"max_rss_hard", p.Recycle.MaxRSSHard}} {
+		if memory.bytes > 0 && memory.bytes < leastMemory {
+			r.warn(poolPath(p.Name)+".recycle."+memory.key, "%d bytes are less than any process needs, so that each would be ended at once: write a unit, for example 300MiB", memory.bytes)
+		}
 		if most := o.Cgroup.MemoryMax; most > 0 && memory.bytes >= most {
 			r.warn(poolPath(p.Name)+".recycle."+memory.key, "%d bytes are not below process.cgroup.memory_max (%d): the kernel kills the process before it is replaced; "+
 				"lower it or raise memory_max", memory.bytes, most)

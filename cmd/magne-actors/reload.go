@@ -25,6 +25,7 @@ type pools interface {
 	AddPool(ctx context.Context, o actors.Pool) error
 	RemovePool(ctx context.Context, name string) error
 	ReplacePool(ctx context.Context, o actors.Pool) error
+	Stats() []actors.PoolStats
 }
 
 // reloader brings a running System to a configuration that has changed. One
@@ -158,7 +159,9 @@ func (r *reloader) once(ctx context.Context) (o outcome) {
 		}
 		if err := r.apply(ctx, c, options[c.Pool]); err != nil {
 			errs = append(errs, err)
-			running[c.Pool] = nil
+			if !errors.Is(err, actors.ErrKept) {
+				running[c.Pool] = nil
+			}
 			continue
 		}
 		r.log.Info("reloaded", "pool", c.Pool, "action", c.Action, "change", c.Text)
@@ -233,7 +236,11 @@ func (r *reloader) plan(next *config.File, options map[string]actors.Pool) []con
 	running := *r.running.Load()
 	for i := range next.Pools {
 		name := next.Pools[i].Name
-		all = append(all, r.planPool(running, next, name))
+		c := r.planPool(running, next, name)
+		if c.Action == config.ActionKeep {
+			c.Text += r.byOperator(options[name])
+		}
+		all = append(all, c)
 	}
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		if _, stays := options[name]; !stays {
@@ -241,6 +248,21 @@ func (r *reloader) plan(next *config.File, options map[string]actors.Pool) []con
 		}
 	}
 	return all
+}
+
+// byOperator is what an operator has changed of a pool that stays as it is, and so
+// stays as well.
+func (r *reloader) byOperator(want actors.Pool) string {
+	for _, s := range r.system.Stats() {
+		switch {
+		case s.Pool != want.Name:
+		case want.Size == nil && s.Size != int64(want.Workers):
+			return fmt.Sprintf("; it keeps the %d workers of `scale`, the file says %d", s.Size, want.Workers)
+		case want.Size == nil && (s.High != int64(want.High) || s.Low != int64(want.Low)):
+			return fmt.Sprintf("; it keeps the watermarks %d/%d of `limit`, the file says %d/%d", s.High, s.Low, want.High, want.Low)
+		}
+	}
+	return ""
 }
 
 // planPool is what has to be done about one pool.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ import (
 type fakePools struct {
 	done   []string
 	broken string
+	err    error // of what is in broken
+	stats  []actors.PoolStats
 	hold   chan struct{} // if not nil, ReplacePool waits for it
 }
 
@@ -32,7 +35,7 @@ func (f *fakePools) do(format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	f.done = append(f.done, what)
 	if f.broken != "" && strings.Contains(what, f.broken) {
-		return fmt.Errorf("actors: %s: no", what)
+		return fmt.Errorf("actors: %s: %w", what, stdcmp.Or(f.err, errors.New("no")))
 	}
 	return nil
 }
@@ -44,6 +47,8 @@ func (f *fakePools) Scale(_ context.Context, pool string, n int) error {
 func (f *fakePools) Limit(_ context.Context, pool string, high, low int) error {
 	return f.do("limit %s %d %d", pool, high, low)
 }
+
+func (f *fakePools) Stats() []actors.PoolStats { return f.stats }
 
 func (f *fakePools) AddPool(_ context.Context, o actors.Pool) error { return f.do("add %s", o.Name) }
 
@@ -169,6 +174,51 @@ func TestReloadOfASize(t *testing.T) {
 	r := reloading(t, sized(4), system, &next)
 	if o := r.once(t.Context()); actions(o.changes) != "scale a" || o.err != nil || !slices.Equal(system.done, []string{"replace a"}) {
 		t.Errorf("got %v, %v, %v", o.changes, o.err, system.done)
+	}
+}
+
+// TestReloadThatKeepsThePool: new processes that do not get ready are tried again by
+// the next reload, and when the file is what it was there is nothing to do.
+func TestReloadThatKeepsThePool(t *testing.T) {
+	program := func(name string) *config.File {
+		return parsed(t, fmt.Sprintf("  a: {queue: a, mode: process, process: {command: [%s]}}\n", name))
+	}
+	first := program("/bin/cat")
+	next, system := program("/bin/no"), &fakePools{broken: "replace", err: actors.ErrKept}
+	r := reloading(t, first, system, &next)
+	for range 2 {
+		if o := r.once(t.Context()); len(o.changes) > 0 || !errors.Is(o.err, actors.ErrKept) {
+			t.Errorf("got %v, %v", o.changes, o.err)
+		}
+		if got := actions(r.plan(next, mustOptions(t, r, next))); got != "roll a" {
+			t.Errorf("after it: got %s", got)
+		}
+	}
+	system.done, next = nil, first
+	if o := r.once(t.Context()); len(o.changes) > 0 || o.err != nil || len(system.done) > 0 {
+		t.Errorf("taken back: got %v, %v, %v", o.changes, o.err, system.done)
+	}
+}
+
+// TestPlanSaysWhatAnOperatorHasChanged: a reload leaves it as long as the pool is
+// the same in the file.
+func TestPlanSaysWhatAnOperatorHasChanged(t *testing.T) {
+	f := parsed(t, echo("a", ", workers: 2"), echo("b", ", watermarks: {high: 8, low: 4}"), echo("c", ""))
+	system := &fakePools{}
+	r := reloading(t, f, system, &f)
+	options := mustOptions(t, r, f)
+	for _, name := range []string{"a", "b", "c"} {
+		o := options[name]
+		system.stats = append(system.stats, actors.PoolStats{Pool: name, Size: int64(o.Workers), High: int64(o.High), Low: int64(o.Low)})
+	}
+	system.stats[0].Size, system.stats[0].High, system.stats[1].Low = 5, 5, 3
+	want := []string{"unchanged; it keeps the 5 workers of `scale`, the file says 2", "unchanged; it keeps the watermarks 8/3 of `limit`, the file says 8/4", "unchanged"}
+	var got []string
+	for _, c := range r.plan(f, options) {
+		got = append(got, c.Text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

@@ -24,7 +24,8 @@ func newWhyCmd(e *env) *cobra.Command {
 		Short: "Say why a node of a running instance is as it is",
 		Long: "why says in plain sentences why a node is down, paused, restarting, or idle: the node first, then\n" +
 			"what it waits for or suffers from, down to a cause that has none of its own. It reads one snapshot of\n" +
-			"the tree and asks no actor.\n\n" + healthText + "\nThe health is that of the node and of those below it; no such node is 2.",
+			"the tree and asks no actor. An instance of several copies answers for the node of each, or for that of\n" +
+			"one, as in router:mail@2.\n\n" + healthText + "\nThe health is that of the node and of those below it; no such node is 2.",
 		Example: "  magne-actors why router:mail\n  magne-actors why root",
 		Args:    oneNode,
 	}
@@ -33,15 +34,22 @@ func newWhyCmd(e *env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		n, err := node(root, args[0])
-		if err != nil {
+		nodes := treeview.FindAll(root, args[0])
+		if len(nodes) == 0 {
+			return noNode(root, args[0])
+		}
+		worst := nodes[0]
+		var lines []string
+		for _, n := range nodes {
+			lines = append(lines, treeview.Why(root, n.ID, time.Now())...)
+			if control.TreeHealth(n) > control.TreeHealth(worst) {
+				worst = n
+			}
+		}
+		if err := l.print(explained{args[0], worst.State, lines}, strings.Join(lines, "\n")+"\n"); err != nil {
 			return err
 		}
-		lines := treeview.Why(root, n.ID, time.Now())
-		if err := l.print(explained{n.ID, n.State, lines}, strings.Join(lines, "\n")+"\n"); err != nil {
-			return err
-		}
-		return healthStatus(control.TreeHealth(n))
+		return healthStatus(control.TreeHealth(worst))
 	}).watched(cmd)
 	return cmd
 }

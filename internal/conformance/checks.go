@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/magne-actors/magne-actors/internal/wire"
 )
@@ -197,7 +196,7 @@ func (s *script) cancel() (string, error) {
 		err = w.write(&wire.Frame{Type: wire.Cancel, ID: id, Reason: "timeout"})
 	}
 	if err == nil && slices.Contains(w.hello.Caps, wire.CapCancelSignal) {
-		err = w.p.Signal(syscall.SIGUSR1)
+		err = w.p.Signal(wire.CancelSignal)
 	}
 	if err != nil {
 		return "", err

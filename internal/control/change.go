@@ -8,11 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 )
@@ -163,19 +159,6 @@ func listed(list []Change, err error) ([]Change, error) {
 		list[i].Keys = append([]string{}, list[i].Keys...)
 	}
 	return list, err
-}
-
-// ParseSignal reads the name of a signal, TERM or SIGTERM in any case, or its
-// number.
-func ParseSignal(text string) (syscall.Signal, error) {
-	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
-	if sig := unix.SignalNum(name); sig != 0 {
-		return sig, nil
-	}
-	if n, err := strconv.Atoi(text); err == nil && n > 0 && unix.SignalName(syscall.Signal(n)) != "" {
-		return syscall.Signal(n), nil
-	}
-	return 0, fmt.Errorf("there is no signal %q: TERM, INT, HUP, USR1, USR2, KILL, STOP and CONT are some", text)
 }
 
 // change answers when it is done, has failed, or takes too long; it goes on then.

@@ -103,7 +103,7 @@ func closeToOthers(_, _ string, c syscall.RawConn) error {
 		return nil
 	}
 	var err error
-	if e := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) }); e != nil {
+	if e := c.Control(func(fd uintptr) { err = protect(fd) }); e != nil {
 		return e
 	}
 	return err
@@ -151,7 +151,7 @@ func lockDir(ctx context.Context, path string) (unlock func(), err error) {
 	retry := time.NewTicker(10 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = flock(dir)
 		if err == nil {
 			return func() { _ = dir.Close() }, nil // closing releases the lock
 		}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
 
 const (
@@ -68,9 +67,6 @@ func (d *Dir) hold() (err error) {
 	}
 	return os.Rename(name+".new", name)
 }
-
-// flock takes a lock that ends with the process; it does not wait.
-func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
 // Close removes the directory with all that is in it.
 func (d *Dir) Close() error {

@@ -146,6 +146,7 @@ func TestCopiesAreOperatedTogether(t *testing.T) {
 	contains(t, a.look(0, "cancel", tasks[0].ID), "1 task")
 	a.look(2, "cancel", "nobody@1")
 	a.look(0, "why", "router:p@1")
+	contains(t, a.look(0, "why", "router:p"), "router:p@1 ", "router:p@2 ", "router:p@3 ")
 	a.look(0, "inspect", tasks[1].Worker)
 	a.look(0, "restart", "router:p@3")
 	contains(t, a.look(0, "ps"), "p/1@1", "copy/3")

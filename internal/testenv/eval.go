@@ -42,16 +42,16 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 
 // Pause stops the node's process where it is, as kill -STOP does: its sockets
 // stay open and nobody answers. Resume lets it go on.
-func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+func (n *Node) Pause() error { return n.signal(sigStop) }
 
 // Resume ends a Pause.
-func (n *Node) Resume() error { return n.signal(syscall.SIGCONT) }
+func (n *Node) Resume() error { return n.signal(sigCont) }
 
 func (n *Node) signal(sig syscall.Signal) error {
 	if n.run == nil {
 		return errors.New("testenv: the node is down")
 	}
-	if err := syscall.Kill(n.run.beam, sig); err != nil {
+	if err := kill(n.run.beam, sig); err != nil {
 		return fmt.Errorf("testenv: signal the node: %w", err)
 	}
 	return nil

@@ -62,7 +62,7 @@ func launch(n *Node) (*run, error) {
 	cmd := exec.Command("/bin/sh", "-c", watchdog, "watchdog", n.Dir, keep, filepath.Join(n.sbin, "rabbitmq-server"))
 	cmd.Env, cmd.Dir = n.env(), n.Dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = hold, out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, not for the node
+	cmd.SysProcAttr = ownGroup() // a Ctrl-C is for us, not for the node
 	if err := cmd.Start(); err != nil {
 		leash.Close()
 		return nil, err
@@ -108,7 +108,7 @@ func (r *run) stop(sig syscall.Signal) error {
 			return nil
 		default:
 		}
-		if err := syscall.Kill(r.beam, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := kill(r.beam, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("testenv: signal the node: %w", err)
 		}
 		select {
@@ -117,7 +117,7 @@ func (r *run) stop(sig syscall.Signal) error {
 		case <-time.After(15 * time.Second):
 		}
 	}
-	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := kill(-r.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("testenv: kill the node: %w", err)
 	}
 	<-r.exited

@@ -58,6 +58,18 @@ func Flat(root *supervisor.Node) []*supervisor.Node {
 	return all
 }
 
+// FindAll returns the node with that id or, where several copies of the consumer
+// have one, the node of each copy; it is empty when there is none.
+func FindAll(root *supervisor.Node, id string) []*supervisor.Node {
+	if n := Find(root, id); n != nil {
+		return []*supervisor.Node{n}
+	}
+	return slices.DeleteFunc(Flat(root), func(n *supervisor.Node) bool {
+		base, copied := control.CutCopy(n.ID)
+		return copied == 0 || base != id
+	})
+}
+
 // Find returns the node with that id in the tree below root, or nil.
 func Find(root *supervisor.Node, id string) *supervisor.Node {
 	for _, n := range Flat(root) {

@@ -110,7 +110,7 @@ func state(n *supervisor.Node) string {
 		s += " paused"
 	}
 	if n.Pauses != nil && *n.Pauses > 0 {
-		s += fmt.Sprintf(" (paused %dx)", *n.Pauses)
+		s += fmt.Sprintf(" (high reached %dx)", *n.Pauses)
 	}
 	if n.Abandoned != nil && *n.Abandoned > 0 {
 		s += fmt.Sprintf(" (%d abandoned)", *n.Abandoned)

@@ -259,13 +259,27 @@ func (w *why) workers(router *supervisor.Node) {
 			busy++
 		}
 	}
-	w.say("%d of its %s run tasks.", busy, count(int64(len(all)), "worker", "workers"))
+	w.crew(busy, len(all))
 	w.outOfWork(all)
 	for _, c := range parent.Children {
 		if c != router {
 			w.unwell(c)
 			w.below(c)
 		}
+	}
+}
+
+// crew is how many of the workers of a pool have something to do.
+func (w *why) crew(busy, all int) {
+	switch {
+	case all == 1 && busy == 1:
+		w.say("Its only worker is busy.")
+	case all == 1:
+		w.say("Its only worker runs nothing.")
+	case busy == 1:
+		w.say("1 of its %d workers runs tasks.", all)
+	default:
+		w.say("%d of its %d workers run tasks.", busy, all)
 	}
 }
 

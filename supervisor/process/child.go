@@ -23,6 +23,7 @@ type child struct {
 	key        int
 	generation int64
 	opts       *Options
+	began      time.Time // when it was asked for
 	redact     *redactor
 	lines      *lineLog
 	log        *slog.Logger
@@ -44,7 +45,6 @@ type child struct {
 	cpu      atomic.Int64 // in tenths of a percent
 
 	// The actor's own.
-	greeted bool      // it was ready once
 	sampled time.Time // when the last sample was taken
 	used    time.Duration
 }
@@ -71,7 +71,7 @@ const mailboxShare = 64
 func newChild(in *incarnation, key int, o *Options) *child {
 	s := in.slot
 	c := &child{
-		in: in, key: key, generation: s.generation.Add(1), opts: o, redact: newRedactor(o.Secrets),
+		in: in, key: key, generation: s.generation.Add(1), opts: o, began: time.Now(), redact: newRedactor(o.Secrets),
 		log:    o.Logger.With("pool", o.Pool, "slot", s.id),
 		out:    make(chan outgoing, 2*o.Pipeline+16),
 		credit: make(chan struct{}, mailboxShare),
@@ -141,7 +141,6 @@ func (c *child) send(o outgoing) {
 }
 
 func (c *child) welcome(concurrency int) {
-	c.greeted = true
 	c.phase.Store(childReady)
 	c.send(outgoing{frame: &wire.Frame{
 		Type: wire.Welcome, Proto: wire.Proto, Slot: c.in.slot.id, MaxHeader: 64 << 10, MaxBody: c.opts.MaxBody,
@@ -158,7 +157,7 @@ func (c *child) sendTask(e effTask) {
 func (c *child) sendCancel(e effCancel) {
 	o := outgoing{frame: &wire.Frame{Type: wire.Cancel, ID: e.call.frame.ID, Reason: e.reason}}
 	if e.signal {
-		o.signal = syscall.SIGUSR1
+		o.signal = wire.CancelSignal
 	}
 	c.send(o)
 }

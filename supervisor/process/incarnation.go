@@ -63,10 +63,10 @@ func (in *incarnation) started() {
 	in.tell = func(m any) { root.Send(self, m) }
 	in.gone = make(chan struct{})
 	in.kids = make(map[int]*child)
-	in.m = newMachine(in.slot.opts.Load(), rand.Float64)
 	in.timer = time.AfterFunc(time.Hour, func() { in.tell(tick{}) })
 	in.timer.Stop()
-	in.slot.incarnation.Store(in)
+	in.slot.incarnation.Store(in) // before the options are read: see Slot.Replace
+	in.m = newMachine(in.slot.opts.Load(), rand.Float64)
 	in.handle(evStart{})
 }
 

@@ -20,6 +20,7 @@ func (s *Slot) Inspect(n *supervisor.Node) {
 	if c == nil {
 		return
 	}
+	n.Since = &c.began // the seat is older
 	if p := c.proc.Load(); p != nil {
 		pid := p.PID()
 		n.PID = &pid
@@ -126,9 +127,6 @@ func (s *Slot) remember(a Autopsy) {
 
 // autopsy adds what the machine does not know of.
 func (c *child) autopsy(a Autopsy) Autopsy {
-	if step := c.step.Load(); step != nil && !c.greeted {
-		a.Step = *step
-	}
 	if where := c.wchan.Load(); where != nil {
 		a.Wchan = *where
 	}

@@ -58,6 +58,7 @@ type worker struct {
 	err     error  // more about why
 	culprit *call  // it had to be ended because of this one
 
+	step      string // that it was last at, on its way to the hello
 	session   wire.Session
 	tasks     []*call // without an answer, in the order of their ids
 	slots     int     // how many of them run, the first ones

@@ -89,6 +89,7 @@ func (m *machine) onFrame(w *worker, f *wire.Frame) {
 	w.heard, w.pinged, w.missed = m.now, time.Time{}, 0
 	switch meaning {
 	case wire.Booting:
+		w.step = f.Message
 		m.do(effStep{w.key, f.Message})
 	case wire.Ready:
 		m.onHello(w, f)
@@ -280,6 +281,9 @@ func (m *machine) bury(w *worker, exit osproc.Exit) {
 	m.workers = slices.DeleteFunc(m.workers, func(o *worker) bool { return o == w })
 	why := w.cause(exit)
 	a := Autopsy{Exit: exit, Why: why}
+	if w.slots == 0 { // no hello
+		a.Step = w.step
+	}
 	if w.err != nil {
 		a.Error = w.err.Error()
 	}
@@ -302,7 +306,7 @@ func (m *machine) bury(w *worker, exit osproc.Exit) {
 	switch w {
 	case m.next:
 		m.next = nil
-		m.failed(lost)
+		m.failed(&slotError{a.line(), lost})
 	case m.current:
 		m.succeed(blameless, lost)
 	default: // it was on its way out

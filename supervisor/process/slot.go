@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -141,10 +142,15 @@ func (s *Slot) Replace(ctx context.Context, o Options) error {
 	with := withDefaults(o)
 	if s.incarnation.Load() == nil {
 		s.opts.Store(with)
-		return nil
+		if s.incarnation.Load() == nil {
+			return nil
+		} // an actor was started meanwhile, and may have read the old ones
 	}
 	return s.request(ctx, &request{opts: with, done: make(chan error, 1)})
 }
+
+// Has reports whether the slot has these options, as after a Replace with them.
+func (s *Slot) Has(o Options) bool { return reflect.DeepEqual(s.opts.Load(), withDefaults(o)) }
 
 var errNoProcess = errors.New("it has no process")
 

@@ -1,0 +1,228 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/magne-actors/magne-actors/internal/testenv"
+	"github.com/magne-actors/magne-actors/supervisor"
+)
+
+// get is what the control socket says.
+func (a *app) get(path string) string {
+	a.t.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true, // the connection would be one more descriptor
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", a.socket)
+		},
+	}}
+	answer, err := client.Get("http://magne-actors" + path)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		a.t.Fatalf("%s: %s, %v", path, answer.Status, err)
+	}
+	return string(text)
+}
+
+// goroutines are counted by what they began with, without those that wait for
+// messages to actors: up to 64 are kept.
+func (a *app) goroutines() map[string]int {
+	a.t.Helper()
+	all := map[string]int{}
+	for _, stack := range strings.Split(a.get("/debug/pprof/goroutine?debug=1"), "\n\n") {
+		lines := strings.Split(strings.TrimSpace(stack), "\n")
+		fields := strings.Fields(lines[len(lines)-1]) // # 0x1234 function+0x12 file:1
+		if strings.HasPrefix(lines[0], "goroutine profile") {
+			lines = lines[1:]
+		}
+		n, _, _ := strings.Cut(lines[0], " ")
+		if count, err := strconv.Atoi(n); err == nil && len(fields) > 2 && fields[0] == "#" {
+			name, _, _ := strings.Cut(fields[2], "+")
+			all[name] += count
+		}
+	}
+	delete(all, "github.com/magne-actors/magne-actors/supervisor.(*dispatcher).run")
+	if len(all) == 0 {
+		a.t.Fatal("no goroutine in the profile")
+	}
+	return all
+}
+
+// figures are the metrics of the instance: the sum of the series of each name.
+func (a *app) figures() map[string]float64 {
+	a.t.Helper()
+	sums := map[string]float64{}
+	for line := range strings.Lines(a.get("/metrics")) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, _, _ := strings.Cut(series, "{")
+		if n, err := strconv.ParseFloat(value, 64); err == nil && !strings.HasPrefix(name, "#") {
+			sums[name] += n
+		}
+	}
+	return sums
+}
+
+// belongings is what an instance must not have more of than before: what it leaks
+// when processes die.
+type belongings struct {
+	children, threads       int
+	goroutines, descriptors map[string]int
+}
+
+func (a *app) belongings() belongings {
+	a.t.Helper()
+	b := belongings{children: a.children(), goroutines: a.goroutines(), threads: a.threads(), descriptors: map[string]int{}}
+	for _, fd := range a.entries("fd") {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", a.cmd.Process.Pid, fd.Name()))
+		if err != nil {
+			continue // closed meanwhile
+		}
+		if strings.HasPrefix(to, "/proc/") {
+			to = "/proc/PID/" + filepath.Base(to)
+		}
+		what, _, _ := strings.Cut(to, ":[")
+		b.descriptors[what]++
+	}
+	return b
+}
+
+// within reports whether b is no more than before.
+func (b belongings) within(before belongings) bool {
+	return b.children <= before.children && len(more(before.goroutines, b.goroutines)) == 0 && len(more(before.descriptors, b.descriptors)) == 0
+}
+
+// more is what there is more of now.
+func more(before, now map[string]int) map[string]int {
+	m := map[string]int{}
+	for what, n := range now {
+		if n > before[what] {
+			m[what] = n - before[what]
+		}
+	}
+	return m
+}
+
+// chaos is a pool of eight processes whose tasks, named record, write their number
+// to a file.
+type chaos struct {
+	*app
+	r             *rabbit
+	queue, record string
+	mark          string
+	done          map[string]bool // lines of the record
+	kills         int
+}
+
+func startChaos(t *testing.T) *chaos {
+	t.Helper()
+	r := dial(t, testenv.RabbitMQ(t))
+	c := &chaos{r: r, queue: r.queue(""), mark: newMark(t), record: filepath.Join(t.TempDir(), "record"), done: map[string]bool{}}
+	s := setup{url: r.url, top: "supervision: {defaults: {backoff: {initial: 1ms, max: 20ms}}}"}
+	s.pools = workers(t, "p", c.mark, fmt.Sprintf(", RECORD: %q", c.record),
+		"workers: 8\nwatermarks: {high: 64}\nmax_lost: 1000\nintensity: 1000\nretry: {initial: 1ms, max: 20ms}\n")
+	s.pools = strings.Replace(s.pools, "queue: p", "queue: "+c.queue, 1)
+	c.app = start(t, s)
+	return c
+}
+
+// warmUp has everything opened that opens with the first lost process and stays,
+// such as the connection for retries.
+func (c *chaos) warmUp() {
+	c.t.Helper()
+	c.r.task(c.queue, "exits", 0)
+	c.untilNode("router:p", "it was tried", func(n *supervisor.Node) bool { return number(n.Settled) > 3 })
+	c.look(0, "pause", "p")
+	c.empty("p")
+	c.r.drain(c.queue)
+	c.look(0, "resume", "p")
+	c.allUp("p", 8)
+}
+
+// killWorkers kills one process for each share of the tasks that is done, so that a
+// slow machine gets on as well, and returns when all are done.
+func (c *chaos) killWorkers(tasks, share int) {
+	c.t.Helper()
+	for part := range 10 { // each has the whole patience
+		eventually(c.t, fmt.Sprintf("%d/10 of the tasks are done", part+1), func() (bool, any) {
+			c.running()
+			text, err := os.ReadFile(c.record)
+			for line := range strings.Lines(string(text)) {
+				c.done[line] = true
+			}
+			for c.kills < len(c.done)/share && c.killOne() {
+				c.kills++
+			}
+			return err == nil && len(c.done) >= tasks*(part+1)/10, len(c.done)
+		})
+	}
+}
+
+// killOne kills one of the workers, if there is one.
+func (c *chaos) killOne() bool {
+	pids := slices.DeleteFunc(c.childPIDs(), func(pid int) bool {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return err != nil || !strings.Contains(string(line), "bad_worker.py")
+	})
+	return len(pids) > 0 && syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) == nil
+}
+
+// TestProcessChaos: workers are killed at random while they run many tasks from
+// RabbitMQ. Each task is done, none is dead-lettered, each delivery is settled once,
+// and nothing is left behind. CHAOS_TASKS says how many tasks, 5000 by default.
+func TestProcessChaos(t *testing.T) {
+	t.Parallel()
+	tasks := 5000
+	if text := os.Getenv("CHAOS_TASKS"); text != "" {
+		var err error
+		if tasks, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := startChaos(t)
+	c.warmUp()
+	before := c.belongings()
+	publishNumbers(t, c.app, "record", 0, tasks)
+	c.killWorkers(tasks, 50)
+	c.empty("p")
+	t.Logf("%d tasks, %d processes killed", len(c.done), c.kills)
+	c.healthy()
+	c.r.holds(c.queue, 0)
+	if n := c.r.ready(dead(c.queue)); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+	f := c.figures()
+	delivered, settled := f["magne_deliveries_total"], f["magne_settlements_total"]
+	if delivered != settled || settled < float64(tasks) || f["magne_deliveries_lost_total"] != 0 {
+		t.Errorf("%v deliveries, %v settlements, %v lost: want each settled once", delivered, settled, f["magne_deliveries_lost_total"])
+	}
+	if n := f["magne_broker_reconnects_total"]; n != 0 { // RabbitMQ closes the channel when it is told twice
+		t.Errorf("%v reconnects", n)
+	}
+	c.allUp("p", 8)
+	eventually(t, "eight workers, and no more of anything than before", func() (bool, any) {
+		workers, now := len(marked(c.mark)), c.belongings()
+		return workers == 8 && now.within(before), fmt.Sprintf("%d workers, %d children, before %d, more goroutines: %v, more descriptors: %v",
+			workers, now.children, before.children, more(before.goroutines, now.goroutines), more(before.descriptors, now.descriptors))
+	})
+	if now := c.threads(); now > before.threads+8 { // the runtime may have a few more
+		t.Errorf("%d threads, before %d", now, before.threads)
+	}
+	c.stop()
+	noneMarked(t, c.mark)
+}
