@@ -71,6 +71,7 @@ func newRoot(e *env) *cobra.Command {
 		newDlqCmd(e),
 		newTopologyCmd(e),
 		newDelayedCmd(e),
+		newDoctorCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),

@@ -88,7 +88,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/health", "internal/ladder", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/doctor", "internal/health", "internal/ladder", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
@@ -142,6 +142,7 @@ func processPackages() map[string]Package {
 func surveyPackages() map[string]Package {
 	return map[string]Package{
 		"internal/management": {StdOnly: true},
+		"internal/doctor":     {Imports: []string{"broker/amqp", "config", "internal/management", "internal/topology"}},
 		"internal/topology": {Imports: []string{
 			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
 		}},

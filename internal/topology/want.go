@@ -136,7 +136,7 @@ func (w *wishes) pool(p *config.Pool, delays Delays) error {
 			return err
 		}
 	}
-	durable, waits := onBroker(&p.Retry)
+	durable, waits := Waits(&p.Retry)
 	if delays == DelaysNever || delays == DelaysAsNeeded && !waits {
 		return nil
 	}
@@ -153,14 +153,14 @@ func (w *wishes) pool(p *config.Pool, delays Delays) error {
 	return w.topology(ladder.Exit(q.Name), p.Name, asItIs)
 }
 
-// onBroker reports whether a policy wants the broker to keep what waits for a retry,
+// Waits reports whether a policy wants the broker to keep what waits for a retry,
 // and whether it insists on that.
-func onBroker(r *config.Retry) (insists, waits bool) {
+func Waits(r *config.Retry) (insists, waits bool) {
 	if r.Delay != "memory" && r.Max > r.Hold {
 		insists, waits = r.Delay == "durable", true
 	}
 	for _, t := range r.Tasks {
-		i, w := onBroker(&t)
+		i, w := Waits(&t)
 		insists, waits = insists || i, waits || w
 	}
 	return insists, waits
