@@ -56,6 +56,11 @@ func TestTopologyDocument(t *testing.T) {
 	r.document("docs/topology.md")
 }
 
+func TestDoctorDocument(t *testing.T) {
+	r := reader{t: t, w: newEmbeddedWorld(t), settled: 1}
+	r.document("docs/doctor.md")
+}
+
 // reader does what a reader of a document does.
 type reader struct {
 	t       *testing.T

@@ -17,13 +17,13 @@ type Facts struct {
 	Lint     []*config.FieldError // warnings about the configuration by itself
 
 	Addresses []Address
-	Broker    *Broker            // nil: none was reached
-	Objects   []topology.Change  // what the pools want, compared
-	Rights    []Right            // what this user may do
-	API       *API               // nil: there is none to ask
-	Settings  *Settings          // of the broker; nil: nobody has told
-	User      string             // of the URL
-	Remote    bool               // the broker is on another machine
+	Broker    *Broker           // nil: none was reached
+	Objects   []topology.Change // what the pools want, compared
+	Rights    []Right           // what this user may do
+	API       *API              // nil: there is none to ask
+	Settings  *Settings         // of the broker; nil: nobody has told
+	User      string            // of the URL
+	Remote    bool              // the broker is on another machine
 	Files     Files
 	Control   Control
 }

@@ -63,7 +63,7 @@ func (o *findings) objects(f *Facts) {
 		}
 	}
 	if made > 0 {
-		o.add(Info, "topology", "", "", "%d exchanges and queues are missing; `run` makes them", made)
+		o.add(Info, "topology", "", "", "missing and made by `run`: %d of the exchanges and queues", made)
 	}
 }
 
@@ -107,7 +107,7 @@ func (o *findings) ladder(f *Facts) {
 		return
 	}
 	if differs > 0 {
-		o.add(Error, "delays", "pools", "`magne-actors topology plan -a` shows them: delete those when they are empty, and apply", "%d exchanges or queues of the ladder for delays exist with other arguments", differs)
+		o.add(Error, "delays", "pools", "`magne-actors topology plan -a` shows them: delete those when they are empty, and apply", "the ladder for delays exists with other arguments: %d of its exchanges and queues", differs)
 	}
 	for _, p := range f.Pools {
 		path := "pools." + p.Name + ".retry.delay"
