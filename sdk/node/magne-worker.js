@@ -378,7 +378,11 @@ class Worker {
       if (!fn) throw new Discard(`no task ${JSON.stringify(ctx.name)} here`)
       succeed(channel, ctx, await storage.run(ctx, () => fn(...ctx.arguments())))
     } catch (e) {
-      fail(channel, ctx, e)
+      try {
+        fail(channel, ctx, e)
+      } catch { // what was thrown does not even let itself be looked at
+        channel.send({ t: 'error', id: ctx.id, kind: 'Error', msg: 'an error whose text cannot be had' })
+      }
     }
     this.#running.delete(ctx.id)
     this.#advance(channel)
@@ -407,12 +411,18 @@ function fail(channel, ctx, e) {
   if (ctx.signal.aborted && e?.name === 'AbortError') e = ctx.signal.reason // what came of it
   const message = clip(e instanceof Error ? e.message : util.inspect(e))
   if (e instanceof Retry) {
-    channel.send({ t: 'retry', id: ctx.id, after_ms: Math.max(0, Math.round(e.after * 1000)) || 0, msg: message })
+    channel.send({ t: 'retry', id: ctx.id, after_ms: milliseconds(e.after), msg: message })
     return
   }
   const head = { t: 'error', id: ctx.id, kind: clip(e?.constructor?.name ?? typeof e).slice(0, 256), msg: message, permanent: e instanceof Discard }
   const trace = Buffer.from(util.inspect(e))
   channel.send(head, trace.subarray(-Math.min(TRACE, channel.maxBody)))
+}
+
+/** What is no time, such as infinity, is left to the pool. @param {any} seconds */
+function milliseconds(seconds) {
+  const n = Math.round(Number(seconds) * 1000)
+  return Number.isFinite(n) ? Math.min(Math.max(0, n), 2 ** 48) : 0
 }
 
 /** Sends what goes to console to the log of magne-actors. @param {Channel} channel */

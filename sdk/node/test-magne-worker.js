@@ -78,6 +78,8 @@ worker.task('long', () => { throw new Error('\\u{1f600}'.repeat(1e6)) })
 worker.task('odd', () => { throw null })
 worker.task('discards', () => { throw new Discard('no such user') })
 worker.task('retries', async () => { throw new Retry('rate limited', { after: 5 }) })
+worker.task('never', async () => { throw new Retry('', { after: Infinity }) })
+worker.task('hostile', () => { throw new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 1 }, ownKeys() { throw 1 } }) })
 worker.task('bad', () => 1n)
 worker.task('context', async () => {
   const c = current()
@@ -145,7 +147,11 @@ test('outcomes', options, async (t) => {
   [head] = await reply('discards')
   assert.deepEqual([head.permanent, head.msg], [true, 'no such user']);
   [head] = await reply('retries')
-  assert.deepEqual(head, { t: 'retry', id: 5, after_ms: 5000, msg: 'rate limited' })
+  assert.deepEqual(head, { t: 'retry', id: 5, after_ms: 5000, msg: 'rate limited' });
+  [head] = await reply('never')
+  assert.equal(head.after_ms, 0);
+  [head] = await reply('hostile')
+  assert.deepEqual([head.t, head.id], ['error', 7])
   for (const broken of [['bad'], ['nobody'], ['echo', [], { body: Buffer.from('{'), ct: 'application/json' }],
     ['echo', [], { body: Buffer.from('[]'), ct: 'application/json' }]]) {
     [head] = await reply(...broken)

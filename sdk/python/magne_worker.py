@@ -106,6 +106,7 @@ class Context:
         self.content_type: str = head.get("ct") or ""
         self.body = body
         self.cancelled: Optional[str] = None  # the reason, once it is
+        self.begun = False  # on an asyncio loop
         left = head.get("deadline_ms")
         self._ends = None if left is None else time.monotonic() + left / 1000
         self._channel = channel
@@ -364,7 +365,9 @@ class Worker:
         if channel is None:
             sys.exit("This program is a worker of magne-actors: name it in the process.command of a pool and use `magne-actors run`.")
         if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(line_buffering=True)  # a line of print() is a line of the log, now
+            # A line of print() is a line of the log, now, and one that has no UTF-8,
+            # such as the name of a file, fails no task.
+            sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
         if not logging.root.handlers:
             logging.root.addHandler(LogHandler(channel))
             logging.root.setLevel(logging.INFO)
@@ -511,6 +514,8 @@ class _Loop:
         running = self.running.get(head.get("id", 0))
         if running is not None:
             running[0].cancelled = reason
+            if not running[0].begun:
+                return  # cancelled now, it would not even begin, and never reply
             if inspect.iscoroutinefunction(self.tasks.get(running[0].name)):
                 running[1].cancel()
 
@@ -519,7 +524,10 @@ class _Loop:
         result: Any = None
         error: Optional[BaseException] = None
         function, args, kwargs = None, [], {}  # type: ignore[var-annotated]
+        ctx.begun = True
         try:
+            if ctx.cancelled is not None:
+                raise Cancelled(ctx.cancelled)
             function, args, kwargs = _prepare(self.tasks, ctx)
             if inspect.iscoroutinefunction(function):
                 result = await function(*args, **kwargs)
@@ -576,14 +584,21 @@ def _reply(channel: _Channel, ctx: Context, result: Any, error: Optional[BaseExc
         except (ValueError, TypeError, RecursionError) as e:
             error = Discard(f"the task is done, but not its result: {e}")
     if isinstance(error, Retry):
-        after = max(0, round(error.after * 1000))
-        channel.send({"t": "retry", "id": ctx.id, "after_ms": after, "msg": _text(error)})
+        channel.send({"t": "retry", "id": ctx.id, "after_ms": _milliseconds(error.after), "msg": _text(error)})
         return
     head = {"t": "error", "id": ctx.id, "kind": type(error).__name__[:256], "msg": _text(error)}
     if isinstance(error, Discard):
         head["permanent"] = True
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     channel.send(head, trace[-_TRACE:].encode(errors="replace")[-channel.max_body :])
+
+
+def _milliseconds(seconds: float) -> int:
+    """What is no time, such as infinity, is left to the pool."""
+    try:
+        return max(0, min(round(float(seconds) * 1000), 1 << 48))
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _text(error: BaseException) -> str:

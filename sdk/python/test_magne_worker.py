@@ -193,6 +193,19 @@ class Protocol(unittest.TestCase):
             self.assertEqual(s.read()[0], {"t": "ok", "id": 1})
 
 
+    def test_print_of_what_is_no_utf8(self):
+        with Supervisor("""
+            worker = Worker()
+            @worker.task
+            def talk(): print("a file: \\udcff")
+            worker.run()
+        """) as s:
+            s.hello()
+            s.task("talk")
+            self.assertEqual(s.read()[0], {"t": "ok", "id": 1})
+            s.close()
+            self.assertEqual(s.process.communicate(timeout=PATIENCE)[0], b"a file: \\udcff\n")
+
 class Outcomes(unittest.TestCase):
     def reply(self, source, *args, **more):
         with Supervisor("worker = Worker()\n@worker.task\n" + textwrap.dedent(source) + "\nworker.run()") as s:
@@ -221,6 +234,12 @@ class Outcomes(unittest.TestCase):
     def test_retry(self):
         head, _ = self.reply("def f(): raise Retry('rate limited', after=5)")
         self.assertEqual(head, {"t": "retry", "id": 1, "after_ms": 5000, "msg": "rate limited"})
+
+    def test_retry_after_what_is_no_time(self):
+        for after in ("float('inf')", "float('nan')", "None", "'soon'", "-1"):
+            head, _ = self.reply(f"def f(): raise Retry(after={after})")
+            self.assertEqual((head["t"], head["after_ms"]), ("retry", 0), after)
+        self.assertLess(self.reply("def f(): raise Retry(after=1e30)")[0]["after_ms"], 1 << 53)
 
     def test_arguments_that_do_not_fit(self):
         head, _ = self.reply("def f(a, b=1): pass", 1, 2, 3)
@@ -473,6 +492,28 @@ class Concurrent(unittest.TestCase):
                 s.task("wait", "never")
             s.send({"t": "cancel", "id": 6, "reason": "revoked"})  # the fourth waits for its turn
             self.assertEqual(s.wait("error")[0]["id"], 6)
+
+    def test_cancel_before_it_begins(self):
+        with Supervisor("""
+            import asyncio, select
+            worker = Worker()
+            @worker.task
+            async def first():
+                current().progress(1)
+                select.select([worker._channel.fd_in], [], [])  # the cancel is there
+                await asyncio.sleep(0)  # and is looked at right after this task, which has begun the next one
+            @worker.task
+            async def second(): pass
+            worker.run()
+        """) as s:
+            s.hello()
+            tasks = [{"t": "task", "id": i, "name": name, "ct": "application/json"} for i, name in ((1, "first"), (2, "second"))]
+            os.write(s.to, "".join(json.dumps(t) + "\n" for t in tasks).encode())
+            s.wait("progress")
+            s.send({"t": "cancel", "id": 2, "reason": "revoked"})
+            self.assertEqual(s.read()[0], {"t": "ok", "id": 1})
+            head, _ = s.read()
+            self.assertEqual((head["id"], head["kind"]), (2, "Cancelled"))
 
     def test_drain_finishes_what_runs(self):
         with Supervisor(self.SOURCE) as s:
