@@ -158,8 +158,9 @@ func (c *chaos) warmUp() {
 // slow machine gets on as well, and returns when all are done.
 func (c *chaos) killWorkers(tasks, share int) {
 	c.t.Helper()
-	for part := range 10 { // each has the whole patience
-		eventually(c.t, fmt.Sprintf("%d/10 of the tasks are done", part+1), func() (bool, any) {
+	for want := range tasks/500 + 1 { // each part has the whole patience
+		want = min(500*(want+1), tasks)
+		eventually(c.t, fmt.Sprintf("%d tasks are done", want), func() (bool, any) {
 			c.running()
 			text, err := os.ReadFile(c.record)
 			for line := range strings.Lines(string(text)) {
@@ -168,7 +169,7 @@ func (c *chaos) killWorkers(tasks, share int) {
 			for c.kills < len(c.done)/share && c.killOne() {
 				c.kills++
 			}
-			return err == nil && len(c.done) >= tasks*(part+1)/10, len(c.done)
+			return err == nil && len(c.done) >= want, len(c.done)
 		})
 	}
 }
