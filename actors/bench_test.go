@@ -31,6 +31,12 @@ func BenchmarkRoute(b *testing.B) {
 	b.Run("coroutine/high=1000/timeout", func(b *testing.B) {
 		route(b, Pool{Workers: 8, High: 1000, Slots: 1000, Timeout: 60e9}, bodies["json"])
 	})
+	// A policy that says everything and is not needed costs next to nothing.
+	b.Run("coroutine/high=1000/retry", func(b *testing.B) {
+		policy := Retry{RetryOn: []string{"http_5*", "timeout"}, DiscardOn: []string{"*Error"}, Delay: DelayDurable}
+		policy.Tasks = map[string]Retry{"t": {MaxAttempts: 9}, "u": policy}
+		route(b, Pool{Workers: 8, High: 1000, Slots: 1000, Retry: policy}, bodies["json"])
+	})
 }
 
 func route(b *testing.B, p Pool, body []byte) {

@@ -209,7 +209,7 @@ func (r *router) onUndelayed(f *flight, err error) {
 		}
 	}
 	what := fmt.Errorf("%w: messages cannot wait on the broker before they are tried again; "+
-		"run `magne-actors topology apply` as a user who may configure ^magne\\.v1\\.", err)
+		"run `magne-actors topology apply` as a user who may configure what begins with magne.v1", err)
 	if r.pool.policyFor(f).Delay == DelayDurable {
 		r.republishLater(f, what)
 		return

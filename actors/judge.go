@@ -20,6 +20,9 @@ const maxBounces = 16
 // judge decides what becomes of a flight whose run ended with err; cause is that
 // of its context, if that is done.
 func (p *pool) judge(f *flight, err, cause error) verdict {
+	if err == nil { // the usual case looks at no policy
+		return verdict{action: ackIt, attempt: attemptOf(f.delivery)}
+	}
 	before := pastOf(f.delivery)
 	if errors.Is(err, process.ErrNotStarted) && cause == nil {
 		return verdict{action: againIt, attempt: before.attempt, err: err}
