@@ -109,6 +109,7 @@ func (p *pump) end() {
 type outbox struct {
 	session broker.Session
 	spool   broker.Spool  // nil: none
+	posted  []*posted     // with a spool: may be unconfirmed; of run
 	waiting chan *publish // the broker actor sends
 }
 
@@ -135,8 +136,12 @@ func (m *publish) answer(err error) { m.pool.toRouter(&published{flight: m.fligh
 // run returns when the session or ctx has ended. What waits then is not
 // answered: its consumer has died with the session, which frees the flights.
 func (o *outbox) run(ctx context.Context) {
+	look, stop := o.lookout()
+	defer stop()
 	for {
 		select {
+		case <-look:
+			o.insure(time.Now())
 		case m := <-o.waiting:
 			if isDone(m.consumer.Done()) { // its delivery is somebody else's, who publishes it
 				m.answer(broker.ErrStale)

@@ -59,16 +59,22 @@ func (o *outbox) send(ctx context.Context, m *publish) {
 func (o *outbox) try(ctx context.Context, m *publish) {
 	limited, cancel := context.WithTimeoutCause(ctx, spoolAfter, errBlocked)
 	defer cancel()
+	x := &posted{m: m, at: time.Now()}
+	tries := m.flight.tries
 	answer := func(err error) {
-		if spoolable(err, m.flight.tries) {
+		switch {
+		case !x.taken.CompareAndSwap(false, true):
+			x.answer(err)
+		case spoolable(err, tries):
 			o.keep(m, err)
-		} else {
+		default:
 			m.answer(err)
 		}
 	}
 	err := o.session.Publish(limited, m.flight.outgoing, answer)
 	switch {
 	case err == nil:
+		o.posted = append(o.posted, x)
 	case ctx.Err() == nil && errors.Is(context.Cause(limited), errBlocked):
 		answer(errors.Join(errBlocked, err))
 	default:

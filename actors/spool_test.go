@@ -112,6 +112,99 @@ func TestSpoolWhileBlocked(t *testing.T) {
 	})
 }
 
+// swallowing is a broker that takes copies while it blocks, and answers none of
+// them until it is told what.
+type swallowing struct {
+	broker.Session
+	answers chan func(error)
+}
+
+func (s swallowing) Publish(_ context.Context, _ *broker.Publication, done func(error)) error {
+	s.answers <- done
+	return nil
+}
+
+type swallower struct {
+	broker.Dialer
+	answers chan func(error)
+}
+
+func (s swallower) Dial(ctx context.Context) (broker.Session, error) {
+	session, err := s.Dialer.Dial(ctx)
+	return swallowing{session, s.answers}, err
+}
+
+// TestInsured: copies that the broker has taken and does not answer are insured by
+// the spool. What it confirms later is withdrawn there, what it loses is kept.
+func TestInsured(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer    error
+		full      bool // the spool is
+		withdrawn int64
+		waiting   int
+		acked     int
+	}{
+		"confirmed":          {nil, false, 4, 0, 4},
+		"lost":               {broker.ErrUnknown, false, 0, 4, 4},
+		"confirmed, no room": {nil, true, 0, 0, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				s, err := spool.Open(spool.Options{Dir: dir, MaxBytes: 64 << 10})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.full {
+					fill(t, s)
+				}
+				before := s.Stats()
+				answers := make(chan func(error), 100)
+				mux := handlers(map[string]task.HandlerFunc{"fail": func(context.Context, *task.Message) error { return task.Discard(errors.New("no")) }})
+				r := start(t, Pool{High: 4, Slots: 4, Mux: mux}, func(o *Options) {
+					o.Dialer, o.Spool = swallower{o.Dialer, answers}, noFlush{s}
+				})
+				r.put(4, "fail")
+				wait(time.Second)
+				r.broker.Block("memory alarm")
+				wait(spoolAfter + time.Second)
+				if n := r.broker.Acked(); n != 4 && !c.full || n != 0 && c.full {
+					t.Errorf("acked %d while the broker blocks", n)
+				}
+				for range 4 {
+					(<-answers)(c.answer)
+				}
+				wait(time.Second)
+				st := s.Stats()
+				if st.Withdrawn-before.Withdrawn != c.withdrawn || s.Pending() != c.waiting || st.Held != before.Held || r.broker.Acked() != c.acked {
+					t.Errorf("acked %d, spool %+v", r.broker.Acked(), st)
+				}
+				r.broker.Block("")
+				r.finish()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// noFlush leaves what is in the spool where it is.
+type noFlush struct{ broker.Spool }
+
+func (noFlush) Flush(context.Context, broker.Session)              {}
+func (noFlush) Drain(context.Context, broker.Session) (int, error) { return 0, nil }
+
+// fill has messages in the spool that nobody releases, until there is no room.
+func fill(t *testing.T, s *spool.Spool) {
+	t.Helper()
+	for full := false; !full; {
+		done := make(chan error)
+		s.Put(&broker.Publication{Body: make([]byte, 300)}, func(_ func(bool), err error) { done <- err })
+		full = <-done != nil
+	}
+}
+
 // TestSpoolFull: without room the original is kept, as without a spool.
 func TestSpoolFull(t *testing.T) {
 	dir := t.TempDir()

@@ -31,6 +31,8 @@ func (f *File) check() {
 		f.read.complain("broker.heartbeat", "%v is not a number of whole seconds: AMQP knows no others", f.Broker.Heartbeat)
 	}
 	f.checkTLS()
+	f.checkLink()
+	f.checkSpool()
 	f.checkBackoff("broker.reconnect", f.Broker.Reconnect)
 	f.checkBackoff("supervision.defaults.backoff", f.Supervision.Defaults.Backoff)
 	if len(f.Pools) == 0 && !f.read.bad["pools"] && !f.read.badBelow("pools") {

@@ -71,7 +71,7 @@ pools:
 		case strings.Contains(below, "<") || below == "version" || below == "pools":
 		case strings.HasPrefix(key, "broker.embedded"), strings.HasSuffix(key, "_file"): // not used beside url; not in everything.yaml
 		case below == "supervision.defaults.restart" || below == "supervision.defaults.shutdown": // they are in the pools
-		case slices.Contains([]string{"mode", "supervision.pools.shutdown", "size.mode", "reload.surge"}, below): // the same in both
+		case slices.Contains([]string{"mode", "broker.auth.mechanism", "supervision.pools.shutdown", "size.mode", "reload.surge"}, below): // the same in both
 		case !seen[below]:
 			t.Errorf("%s: not seen", key)
 		}

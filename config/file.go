@@ -26,8 +26,13 @@ type Broker struct {
 	Management Secret // empty: nobody to ask
 	Heartbeat  time.Duration
 	TLS        TLS
-	Embedded   Embedded
-	Reconnect  Backoff
+	Auth       Auth
+	RequireTLS bool `mapstructure:"require_tls"`
+	Spool      Spool
+
+	PublishWindow int `mapstructure:"publish_window"`
+	Embedded      Embedded
+	Reconnect     Backoff
 }
 
 // Embedded is the broker inside the program. All defaults are filled in.
@@ -61,6 +66,7 @@ type TLS struct {
 	CertFile   string `mapstructure:"cert_file"`
 	KeyFile    string `mapstructure:"key_file"`
 	ServerName string `mapstructure:"server_name"`
+	MinVersion string `mapstructure:"min_version"` // 1.2 or 1.3; empty: 1.3
 }
 
 // IsEmbedded reports whether the broker is the one inside the program.

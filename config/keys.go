@@ -24,6 +24,7 @@ const (
 	list                 // a list of texts; a number in it is taken as it is written
 	percent              // 150%, of one CPU
 	rate                 // 500/s, 30/m
+	boolean              // true or false
 )
 
 // key is one row of the table. Everything that is said about a key, to users and
@@ -131,27 +132,8 @@ func brokerKeys() []key {
 				path: "broker.heartbeat", kind: duration, def: "10s", lo: "1s", hi: "1h",
 				doc: "How often both sides show that they are alive. A dead connection is noticed after about 1.5 times this.",
 			},
-			{
-				path: "broker.tls", kind: section,
-				doc: "For amqps://. Without it the authorities of the system are trusted, with TLS 1.2 or later.",
-			},
-			{
-				path: "broker.tls.ca_file", kind: text, rule: "the authorities of the system", pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with the certificate authorities to trust instead.",
-			},
-			{
-				path: "broker.tls.cert_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with our certificate, for a broker that asks for one. It is read again for each connection.",
-			},
-			{
-				path: "broker.tls.key_file", kind: text, pattern: `^[^\x00]+$`, patternDoc: "a path",
-				doc: "PEM file with the private key that belongs to cert_file.",
-			},
-			{
-				path: "broker.tls.server_name", kind: text, rule: "the host of broker.url", pattern: `^[^\x00]+$`, patternDoc: "a host name",
-				doc: "The name that the broker's certificate must be for.",
-			},
 		},
+		linkKeys(),
 		embeddedKeys(),
 		[]key{
 			{

@@ -33,6 +33,7 @@ func (f *File) lint(m machine) {
 		queues[p.Queue] = p.Name
 	}
 	f.lintEmbedded()
+	f.lintLink()
 	f.lintControl()
 	f.lintIntensity("supervision.root", f.Supervision.Root.Intensity, f.Supervision.Root.Period)
 	f.lintIntensity("supervision.pools", f.Supervision.Pools.Intensity, f.Supervision.Pools.Period)

@@ -72,7 +72,10 @@ func (f *File) Dialer(log *slog.Logger) (broker.Dialer, error) {
 // AMQP is Dialer with its options open. That for the embedded broker goes to its
 // listener as guest, and takes no other broker for it.
 func (f *File) AMQP(log *slog.Logger) (amqp.Dialer, error) {
-	d := amqp.Dialer{URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, Logger: log}
+	d := amqp.Dialer{
+		URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, Logger: log, PublishWindow: f.Broker.PublishWindow,
+		Login: f.login(), External: f.Broker.Auth.Mechanism == external, RequireTLS: f.Broker.RequireTLS && !f.Broker.IsEmbedded(),
+	}
 	var err error
 	at := "broker.tls"
 	if f.Broker.IsEmbedded() {

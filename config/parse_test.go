@@ -149,7 +149,9 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 		Version: 1,
 		Broker: config.Broker{
 			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", Management: "https://rabbit.example:15671/", Heartbeat: 20 * time.Second,
-			TLS: config.TLS{ServerName: "rabbit"},
+			TLS:  config.TLS{ServerName: "rabbit", MinVersion: "1.2"},
+			Auth: config.Auth{Mechanism: "plain", User: "jane", Password: "a:b@c"}, RequireTLS: true, PublishWindow: 77,
+			Spool: config.Spool{Dir: got.Broker.Spool.Dir, MaxBytes: 1 << 20},
 			Embedded: config.Embedded{
 				Listen: "0.0.0.0:5673", Dir: "/var/lib/magne", Fsync: 5 * time.Millisecond, ConsumerTimeout: time.Hour, Heartbeat: 30 * time.Second,
 				BodyMemory: 1 << 30, Users: map[string]config.Secret{"Alice.B": "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"},
@@ -182,6 +184,9 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 	want.Supervision.Defaults.Backoff = config.Backoff{Initial: 50 * time.Millisecond, Factor: 1.5, Max: 10 * time.Second, Jitter: 0.1, ResetAfter: time.Minute}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.File{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if dir := got.Broker.Spool.Dir; filepath.Base(dir) != "spool" {
+		t.Errorf("broker.spool.dir: %s", dir)
 	}
 	if c := got.Control.TLS; filepath.Base(c.CertFile) != "cert.pem" || filepath.Base(c.KeyFile) != "key.pem" {
 		t.Errorf("control.tls: %+v", c)

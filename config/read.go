@@ -29,12 +29,13 @@ type reader struct {
 	root    *node
 	env     environment
 	machine machine
-	places  map[string]place // by path.String(): what is set, and where
-	bad     map[string]bool  // paths whose value is no use
-	under   map[string]bool  // paths below which something is
-	hidden  map[string]bool  // paths whose value came from a variable or a file
-	alone   bool             // for the embedded broker, without anything that uses it
-	unread  bool             // it is not even a mapping: nothing else can be said about it
+	places  map[string]place  // by path.String(): what is set, and where
+	bad     map[string]bool   // paths whose value is no use
+	under   map[string]bool   // paths below which something is
+	hidden  map[string]bool   // paths whose value came from a variable or a file
+	files   map[string]string // by path: where a secret was read from
+	alone   bool              // for the embedded broker, without anything that uses it
+	unread  bool              // it is not even a mapping: nothing else can be said about it
 	warns   []*FieldError
 	lacks   []*FieldError // see lack
 	errs    []*FieldError
@@ -46,7 +47,7 @@ func newReader(file string, env environment, m machine) *reader {
 	return &reader{
 		file: file, root: newTree(), env: env, machine: m,
 		places: map[string]place{"": {source: file}}, bad: map[string]bool{}, under: map[string]bool{},
-		hidden: map[string]bool{}, chosen: map[string][]string{},
+		hidden: map[string]bool{}, chosen: map[string][]string{}, files: map[string]string{},
 	}
 }
 
@@ -288,9 +289,10 @@ func (r *reader) list(n *node, p path, y *yaml.Node) (any, bool) {
 // parsed turns s into the type of n, or notes why it cannot.
 func (r *reader) parsed(n *node, p path, s scalar) (any, bool) {
 	v, err := n.parse(s)
+	delete(r.files, p.String()) // of the value that this one replaces
 	if name, isFile := strings.CutPrefix(s.text, "file:"); err == nil && n.kind == secret && isFile {
 		v, err = readSecret(name)
-		r.hidden[p.String()] = true
+		r.hidden[p.String()], r.files[p.String()] = true, name
 		r.warnOpen(name, p.String())
 	}
 	if err != nil {

@@ -71,6 +71,8 @@ func (k *key) value(s scalar) (any, error) {
 		return parseDuration(k, s)
 	case size:
 		return parseSize(k, s)
+	case boolean:
+		return parseBoolean(s)
 	default:
 		return parseText(k, s)
 	}
@@ -90,6 +92,13 @@ func parseText(k *key, s scalar) (any, error) {
 		return nil, fmt.Errorf("%s does not fit: write %s", s.show(), k.patternDoc)
 	}
 	return s.text, nil
+}
+
+func parseBoolean(s scalar) (any, error) {
+	if !s.is("!!bool") || s.text != "true" && s.text != "false" {
+		return nil, fmt.Errorf("%s is neither true nor false: write one of them, without quotes", s.show())
+	}
+	return s.text == "true", nil
 }
 
 func parseWhole(k *key, s scalar) (any, error) {
@@ -230,6 +239,8 @@ func (k *key) example() string {
 		return "150%"
 	case list:
 		return "[a, b]"
+	case boolean:
+		return "true"
 	default:
 		return "1"
 	}

@@ -118,6 +118,8 @@ func (n *node) valueSchema(s *schema) {
 		if n.required {
 			v.MinItems = 1
 		}
+	case boolean:
+		v.Type = "boolean"
 	case percent:
 		v.Type, v.Pattern = "string", `^[0-9]+%$`
 	case rate:
@@ -141,7 +143,7 @@ func (n *node) defaultJSON() any {
 		return nil
 	}
 	switch n.kind {
-	case whole, number:
+	case whole, number, boolean:
 		return json.RawMessage(n.def)
 	case list:
 		items, _ := parseList(&n.key, scalar{text: n.def}) // a test parses every default

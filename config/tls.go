@@ -14,7 +14,10 @@ func (t TLS) config() (*tls.Config, error) {
 	if t == (TLS{}) {
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: t.ServerName}
+	if t.MinVersion == "1.2" {
+		c.MinVersion = tls.VersionTLS12
+	}
 	if t.CAFile != "" {
 		roots, err := authorities(t.CAFile)
 		if err != nil {

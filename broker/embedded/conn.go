@@ -94,7 +94,7 @@ func (c *conn) run() {
 	})
 	err := c.handshake()
 	if err == nil {
-		c.log.Info("connection opened", "user", c.user, "name", c.name)
+		c.log.Debug("connection opened", "user", c.user, "name", c.name)
 		err = c.serve()
 	}
 	c.finish(err)
@@ -284,7 +284,7 @@ func (c *conn) finish(err error) {
 		c.owner.Close()
 		c.heartbeat.stop()
 		if clean {
-			c.log.Info("connection closed", "user", c.user)
+			c.log.Debug("connection closed", "user", c.user)
 		} else {
 			c.log.Warn("connection lost", "user", c.user, "err", c.reason(err))
 		}

@@ -20,6 +20,12 @@ func errURL() error {
 // hint; f is nil for the one that --url names.
 func unreachable(f *config.File, err error) error {
 	if f == nil || !f.Broker.IsEmbedded() {
+		switch {
+		case errors.Is(err, broker.ErrVhost):
+			return failed(exitUnreachable, err, "the broker is there: check the virtual host at the end of its URL, and whether the user may use it")
+		case errors.Is(err, broker.ErrDenied):
+			return failed(exitUnreachable, err, "the broker is there: check user and password (%s)", credentialsOf(f))
+		}
 		return failed(exitUnreachable, err, "is the broker running, and its address right?")
 	}
 	at := f.Broker.Embedded.Listen
@@ -35,15 +41,24 @@ func unreachable(f *config.File, err error) error {
 		"  this configuration? (`magne-actors broker` runs the broker alone)")
 }
 
+// credentialsOf is where a user and a password come from.
+func credentialsOf(f *config.File) string {
+	if f == nil {
+		return "--url"
+	}
+	return "broker.url and broker.auth"
+}
+
 // late is the end of a command's --timeout.
 func late(timeout fmt.Stringer) error {
 	return failed(exitTemporary, fmt.Errorf("the broker has not answered in %v", timeout), "--timeout waits longer")
 }
 
-// within runs f with the time that a command may take.
+// within runs f with the time that a command may take. A broker that was not even
+// reached in that time is unreachable, and not late.
 func within(ctx context.Context, timeout fmt.Stringer, f func(context.Context) error) error {
 	err := f(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err != nil && status(err) != exitUnreachable && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return late(timeout)
 	}
 	return err

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/url"
 	"os"
@@ -31,6 +29,8 @@ import (
 type publishFlags struct {
 	file, url, queue, codec, from string
 	exchange                      string
+	spool, flush                  bool
+	spoolDir                      string
 	n                             int
 	timeout                       time.Duration
 	due                           dueFlags
@@ -45,7 +45,10 @@ func newPublishCmd(e *env) *cobra.Command {
 			"a worker program. Each ARG is JSON; what is not JSON is a string. With --url instead of -c it sends to --queue, without any configuration.\n\n" +
 			"Every message is mandatory and confirmed: the exit status is 0 only when the broker has put all\n" +
 			"of them in a queue, 1 when some are unroutable, 75 when some were refused or their fate is unknown,\n" +
-			"or when the broker takes no more: it blocks publishers while its memory or disk is full.\n\n" +
+			"or when the broker takes no more: it blocks publishers while its memory or disk is full, 3 when it\n" +
+			"cannot be reached.\n\n" +
+			"With --spool, what the broker does not take goes into the spool and counts as accepted: it is safe on\n" +
+			"the disk, and `magne-actors run` with the same broker.spool.dir, or publish --flush, publishes it later.\n\n" +
 			"With --in or --at the tasks wait on the broker until they are due, at most a year, and are late rather\n" +
 			"than early; `magne-actors delayed` shows them. What is due already is published at once.",
 		Example: "  magne-actors publish resize '\"cat.png\"' 640 480\n" +
@@ -53,10 +56,18 @@ func newPublishCmd(e *env) *cobra.Command {
 			"  magne-actors publish --in 10m resize '\"cat.png\"' 640 480\n" +
 			"  magne-actors publish --at 2026-12-01T08:00Z resize '\"cat.png\"' 640 480\n" +
 			"  magne-actors publish --url amqp://127.0.0.1/ --queue resize --from args.jsonl resize",
-		Args: cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.flush {
+				return noArgs(cmd, args)
+			}
+			return cobra.MinimumNArgs(1)(cmd, args)
+		},
 	}
 	file := addConfigFlag(cmd)
 	fs := cmd.Flags()
+	fs.BoolVar(&f.spool, "spool", false, "put what the broker does not take into the spool, for later")
+	fs.BoolVar(&f.flush, "flush", false, "publish what is in the spool, and nothing else; the same as `magne-actors spool flush`")
+	addSpoolDir(cmd, &f.spoolDir)
 	fs.StringVar(&f.url, "url", "", "broker `url` to use instead of a configuration")
 	fs.StringVar(&f.queue, "queue", "", "queue to publish to (default: that of the pool that knows TASK)")
 	fs.StringVar(&f.exchange, "exchange", "", "`exchange` to publish to with the queue's name as routing key, such as "+topology.EntryExchange+"\n(default: the queue's own, or the default exchange)")
@@ -67,11 +78,17 @@ func newPublishCmd(e *env) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	cmd.MarkFlagsMutuallyExclusive("from", "number")
 	f.due.add(cmd)
+	cmd.MarkFlagsMutuallyExclusive("spool", "flush")
+	cmd.MarkFlagsMutuallyExclusive("spool", "in")
+	cmd.MarkFlagsMutuallyExclusive("spool", "at")
 	complete(cmd, "codec", codec.Names())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f.file = *file
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		if f.flush {
+			return e.flushSpool(ctx, &spoolFlags{file: f.file, url: f.url, dir: f.spoolDir, timeout: f.timeout})
+		}
 		return e.publish(ctx, &f, args[0], args[1:])
 	}
 	return cmd
@@ -107,7 +124,7 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 		if f.codec == "magne" {
 			q = amqp.MagneQueue(f.queue)
 		}
-		return &target{dialer: amqp.Dialer{URL: f.url, ConnectionName: "magne-actors publish"}, queue: q, codec: c, timeout: f.timeout}, nil
+		return &target{dialer: publishing(amqp.Dialer{URL: f.url}), queue: q, codec: c, timeout: f.timeout}, nil
 	}
 	file, err := e.read(f.file)
 	if err != nil {
@@ -121,8 +138,8 @@ func (e *env) target(f *publishFlags, name string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer, err := file.Dialer(nil)
-	return &target{file: file, dialer: dialer, queue: pool.BrokerQueue(), codec: c, timeout: f.timeout}, err
+	dialer, err := file.AMQP(nil)
+	return &target{file: file, dialer: publishing(dialer), queue: pool.BrokerQueue(), codec: c, timeout: f.timeout}, err
 }
 
 // plausibleURL reports whether s can be meant as the URL of a broker. A path with
@@ -182,7 +199,8 @@ type published struct {
 	Confirmed  int     `json:"confirmed"`
 	Unroutable int     `json:"unroutable"`
 	Refused    int     `json:"refused"`
-	Unknown    int     `json:"unknown"` // sent, but no answer came
+	Unknown    int     `json:"unknown"`           // sent, but no answer came
+	Spooled    int     `json:"spooled,omitempty"` // with --spool: safe on the disk, not with the broker yet
 	Seconds    float64 `json:"seconds"`
 
 	Due *time.Time `json:"due,omitempty"` // with --in and --at
@@ -207,17 +225,23 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 		return err
 	}
 	defer closeSource()
-	session, err := t.dialer.Dial(ctx)
+	session, closeSpool, err := e.session(ctx, f, t)
 	if err != nil {
-		return unreachable(t.file, err)
+		return err
 	}
 	if err := t.prepare(ctx, session); err != nil {
 		_ = session.Close(ctx) // nothing was published
-		return err
+		return errors.Join(err, closeSpool())
 	}
+	stop := watchBlocks(session, e.stderr, t.timeout)
 	out, err := t.run(ctx, session, interruptible(ctx, messages), newTally(e.stderr, total))
+	stop()
+	err = errors.Join(err, closeSpool())
 	text := fmt.Sprintf("%d published to queue %s%s, confirmed in %.2f s (%.0f/s)\n",
 		out.Confirmed, out.Queue, t.dueText(), out.Seconds, float64(out.Confirmed)/out.Seconds)
+	if out.Spooled > 0 {
+		text += fmt.Sprintf("%d accepted into the spool: `magne-actors run` or `magne-actors publish --flush` publishes them\n", out.Spooled)
+	}
 	return errors.Join(e.print(out, text), err)
 }
 
@@ -232,6 +256,10 @@ func (t *target) run(ctx context.Context, session broker.Session, messages iter.
 		patience = 0 // that was the wait
 	}
 	out, unanswered := tally.wait(patience)
+	if s, ok := session.(*spooling); ok && unanswered > 0 {
+		s.abandon(ctx)
+		out, unanswered = tally.wait(t.timeout)
+	}
 	if unanswered > 0 {
 		err = cmp.Or(err, t.stalled("confirmed"))
 		cancel() // Close would wait for the same
@@ -329,67 +357,6 @@ func repeat(n int, name string, args json.RawMessage) iter.Seq2[*task.Message, e
 			if !yield(newMessage(name, args), nil) {
 				return
 			}
-		}
-	}
-}
-
-// interruptible ends the messages with an error when ctx ends, although reading
-// the next one from a terminal or a pipe may block for ever.
-func interruptible(ctx context.Context, messages iter.Seq2[*task.Message, error]) iter.Seq2[*task.Message, error] {
-	type next struct {
-		m   *task.Message
-		err error
-	}
-	return func(yield func(*task.Message, error) bool) {
-		read := make(chan next)
-		go func() {
-			for m, err := range messages {
-				select {
-				case read <- next{m, err}:
-				case <-ctx.Done():
-					return // without a close, which would say that these were all
-				}
-			}
-			close(read)
-		}()
-		for {
-			select {
-			case n, ok := <-read:
-				if !ok || !yield(n.m, n.err) {
-					return
-				}
-			case <-ctx.Done():
-				yield(nil, ctx.Err())
-				return
-			}
-		}
-	}
-}
-
-// maxLine bounds a line of --from.
-const maxLine = 16 << 20
-
-// lines makes a task of each line, a JSON array; empty lines are skipped.
-func lines(in io.Reader, file, name string) iter.Seq2[*task.Message, error] {
-	return func(yield func(*task.Message, error) bool) {
-		s := bufio.NewScanner(in)
-		s.Buffer(nil, maxLine)
-		line := 1
-		for ; s.Scan(); line++ {
-			if len(s.Bytes()) == 0 {
-				continue
-			}
-			var args []json.RawMessage
-			if err := json.Unmarshal(s.Bytes(), &args); err != nil {
-				yield(nil, usageError(fmt.Errorf("%s:%d: not a JSON array of arguments: %w", file, line, err), "the lines before it were published"))
-				return
-			}
-			if !yield(newMessage(name, json.RawMessage(s.Text())), nil) {
-				return
-			}
-		}
-		if err := s.Err(); err != nil {
-			yield(nil, fmt.Errorf("%s:%d: %w", file, line, err))
 		}
 	}
 }

@@ -72,6 +72,7 @@ func newRoot(e *env) *cobra.Command {
 		newTopologyCmd(e),
 		newDelayedCmd(e),
 		newDoctorCmd(e),
+		newSpoolCmd(e),
 		newBrokerCmd(e),
 		newTreeCmd(e),
 		newPsCmd(e),

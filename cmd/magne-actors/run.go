@@ -135,12 +135,16 @@ func (e *env) runSystem(ctx context.Context, file string, burst bool, log *slog.
 	if burst {
 		untilEmpty(f, &o)
 	}
+	closeSpool, err := spoolFor(f, &o, log)
+	if err != nil {
+		return errors.Join(err, closeBroker())
+	}
+	defer closeSpool()
 	w, err := newWatch(ctx, f, &o, log)
 	if err != nil {
 		return errors.Join(err, closeBroker())
 	}
-	in := &instance{file: file, config: f, options: o, source: source, watch: w, log: log}
-	err = e.runActors(ctx, in, socket, tcp)
+	err = e.runActors(ctx, &instance{file: file, config: f, options: o, source: source, watch: w, log: log}, socket, tcp)
 	// Last of all: what was settled while the actors stopped is flushed here.
 	if closing := closeBroker(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)

@@ -62,6 +62,9 @@ func (t *tally) answer(err error) {
 	switch {
 	case err == nil:
 		t.counts.Confirmed++
+	case errors.Is(err, errSpooled):
+		t.counts.Spooled++
+		err = nil
 	case errors.Is(err, broker.ErrUnroutable):
 		t.counts.Unroutable++
 	case errors.Is(err, broker.ErrRefused):

@@ -74,7 +74,7 @@ func packages() map[string]Package {
 
 		// What is around the runtime.
 		"config": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
+			"actors", "broker", "broker/amqp", "broker/embedded", "internal/osproc", "internal/spool", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec", "task/httptask",
 		}},
 		"internal/control":    {Imports: []string{"supervisor"}},
 		"internal/treeview":   {Imports: []string{"internal/control", "supervisor"}},
@@ -88,7 +88,7 @@ func packages() map[string]Package {
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/doctor", "internal/health", "internal/ladder", "internal/management", "internal/metrics", "internal/sdnotify", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/conformance", "internal/control", "internal/copies", "internal/dlq", "internal/doctor", "internal/health", "internal/ladder", "internal/management", "internal/metrics", "internal/sdnotify", "internal/spool", "internal/top", "internal/topology", "internal/treeview", "supervisor", "supervisor/process", "task", "task/codec",
 		}},
 		"internal/copies":   {Imports: []string{"internal/control", "internal/health", "internal/osproc", "supervisor"}},
 		"internal/metrics":  {Imports: []string{"actors", "supervisor"}},
@@ -207,7 +207,7 @@ func thirdParty() []ThirdParty {
 }
 
 func goroutines() map[string]string {
-	return map[string]string{
+	rows := map[string]string{
 		"actors/pool.go":   "guard: the one way to run blocking code beside an actor; turns a panic or Goexit into a call",
 		"actors/worker.go": "the tasks, and the OS thread of a thread worker; run recovers and reports by defer, with the error preset",
 
@@ -227,12 +227,6 @@ func goroutines() map[string]string {
 
 		"broker/embedded/internal/engine/dead.go":   "the rest of a queue's dead letters; ends with them, and Close waits for it",
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
-
-		"cmd/magne-actors/broker.go":       "the listener and the control socket; both end with the context, and are waited for",
-		"cmd/magne-actors/publish.go":      "reads --from, which may block; ends with the context of the command, or with the process",
-		"cmd/magne-actors/queue_change.go": "reads the answer to a question; ends with it, or with the process",
-		"cmd/magne-actors/reload.go":       "the reloads, one after the other; recovers, and ends when the System has",
-		"cmd/magne-actors/run.go":          "answers the signals; ends when the System has",
 
 		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",
 		"bench/brokers_child.go": "the embedded broker, until standard input ends",
@@ -264,5 +258,20 @@ func goroutines() map[string]string {
 		"internal/control/server.go": "one snapshot at a time; recovers, and ends when the Source returns",
 		"internal/testenv/run.go":    "waits for the node of a test; ends when it is killed, at Stop at the latest",
 		"scripts/node/main.go":       "waits for the end of standard input; ends with the process at the latest",
+	}
+	maps.Copy(rows, programGoroutines())
+	return rows
+}
+
+// programGoroutines are those of the commands.
+func programGoroutines() map[string]string {
+	return map[string]string{
+		"cmd/magne-actors/broker.go":         "the listener and the control socket; both end with the context, and are waited for",
+		"cmd/magne-actors/publish_source.go": "reads --from, which may block; ends with the context of the command, or with the process",
+		"cmd/magne-actors/publish_spool.go":  "watches for a broker that blocks; the function that started it waits for its end",
+		"cmd/magne-actors/spool.go":          "watches the progress of a drain; the function that started it waits for its end",
+		"cmd/magne-actors/queue_change.go":   "reads the answer to a question; ends with it, or with the process",
+		"cmd/magne-actors/reload.go":         "the reloads, one after the other; recovers, and ends when the System has",
+		"cmd/magne-actors/run.go":            "answers the signals; ends when the System has",
 	}
 }

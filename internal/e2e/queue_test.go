@@ -269,7 +269,7 @@ func TestQueueDeclare(t *testing.T) {
 	})
 }
 
-// TestQueueUnreachable: 3 with a hint, and 75 when it takes too long.
+// TestQueueUnreachable: 3 with a hint, also when the broker is not reached in time.
 func TestQueueUnreachable(t *testing.T) {
 	t.Parallel()
 	magne(t, nil, "queue", "list", "--url", "amqp://127.0.0.1:1/", "q").want(t, 3)
@@ -279,6 +279,6 @@ func TestQueueUnreachable(t *testing.T) {
 		t.Errorf("the embedded broker does not run: %s", got.stderr)
 	}
 	url := testenv.SharedNode(t).URL
-	magne(t, nil, "queue", "list", "--url", url, "--timeout", "1ns", "q").want(t, 75)
+	magne(t, nil, "queue", "list", "--url", url, "--timeout", "1ns", "q").want(t, 3)
 	magne(t, nil, "queue", "list", "--url", wrongPassword(t, url, "wrong"), "q").want(t, 3)
 }

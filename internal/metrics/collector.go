@@ -116,6 +116,7 @@ func (c *Collector) collectTree(e emitter) {
 			up = truth(n.State == "up")
 		case n.ID == "broker":
 			broker = truth(n.State == "connected")
+			c.collectSpool(e, n.Spool)
 		case n.Kind == "slot":
 			pool, _ := seat(n.ID)
 			slots[kindState{pool, n.State}]++
@@ -129,6 +130,15 @@ func (c *Collector) collectTree(e emitter) {
 	}
 	for k, n := range slots {
 		e.emit(c.fams.slots, n, k.kind, k.state)
+	}
+}
+
+func (c *Collector) collectSpool(e emitter, s *supervisor.Spool) {
+	if s == nil {
+		return
+	}
+	for _, f := range c.fams.spool {
+		e.emit(f.family, f.value(s))
 	}
 }
 

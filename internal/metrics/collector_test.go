@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -28,7 +29,9 @@ func sampleStats() []actors.PoolStats {
 
 func sampleTree() *supervisor.Node {
 	return &supervisor.Node{ID: "root", Kind: "root", State: "up", Children: []*supervisor.Node{
-		{ID: "broker", Kind: "broker", State: "connected"},
+		{ID: "broker", Kind: "broker", State: "connected", Spool: &supervisor.Spool{
+			Messages: 3, Bytes: 4000, MaxBytes: 65536, Oldest: new(time.Unix(1e9, 0)), Published: 5, Refused: 6,
+		}},
 		{ID: "mail", Kind: "sup", State: "up", Children: []*supervisor.Node{
 			{ID: "mail/1", Kind: "worker", State: "up"},
 			{ID: "mail/2", Kind: "worker", State: "up"},
@@ -56,6 +59,29 @@ func expect(t *testing.T, c *metrics.Collector, want string) {
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), names...); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestSpoolIsShown(t *testing.T) {
+	expect(t, sample(), `
+# HELP magne_spool_messages Messages on the disk that the broker has not confirmed yet; with broker.spool.dir, as the others below.
+# TYPE magne_spool_messages gauge
+magne_spool_messages 3
+# HELP magne_spool_bytes Bytes of the files of the spool, of all processes that share it.
+# TYPE magne_spool_bytes gauge
+magne_spool_bytes 4000
+# HELP magne_spool_max_bytes The bound of magne_spool_bytes.
+# TYPE magne_spool_max_bytes gauge
+magne_spool_max_bytes 65536
+# HELP magne_spool_oldest_timestamp_seconds When the oldest message was put, in Unix time; 0 without one.
+# TYPE magne_spool_oldest_timestamp_seconds gauge
+magne_spool_oldest_timestamp_seconds 1e+09
+# HELP magne_spool_published_total Messages of the spool that the broker has confirmed.
+# TYPE magne_spool_published_total counter
+magne_spool_published_total 5
+# HELP magne_spool_refused_total Messages that the spool had no room for.
+# TYPE magne_spool_refused_total counter
+magne_spool_refused_total 6
+`)
 }
 
 func TestPoolsAreShown(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/supervisor"
 )
 
 // namespace is what all names begin with.
@@ -42,8 +43,15 @@ type families struct {
 
 	build, up, nodes, events, restarts    *family
 	brokerUp, reconnects                  *family
+	spool                                 []spoolFamily
 	settlements, durations                *family
 	slots, slotMemory, slotCPU, slotTasks *family
+}
+
+// spoolFamily has a value where there is a spool.
+type spoolFamily struct {
+	*family
+	value func(*supervisor.Spool) float64
 }
 
 type poolFamily struct {
@@ -55,6 +63,7 @@ func newFamilies() *families {
 	f := &families{}
 	f.ofProcess()
 	f.ofBroker()
+	f.ofSpool()
 	f.ofPools()
 	f.ofSlots()
 	return f
@@ -72,6 +81,23 @@ func (f *families) ofProcess() {
 func (f *families) ofBroker() {
 	f.brokerUp = f.gauge("broker_up", "1 while there is a session with the broker.")
 	f.reconnects = f.counter("broker_reconnects_total", "Sessions with the broker that were lost. They count towards no restart intensity.")
+}
+
+func (f *families) ofSpool() {
+	type spool = supervisor.Spool
+	add := func(added *family, value func(*spool) float64) { f.spool = append(f.spool, spoolFamily{added, value}) }
+	add(f.gauge("spool_messages", "Messages on the disk that the broker has not confirmed yet; with broker.spool.dir, as the others below."),
+		func(s *spool) float64 { return float64(s.Messages) })
+	add(f.gauge("spool_bytes", "Bytes of the files of the spool, of all processes that share it."), func(s *spool) float64 { return float64(s.Bytes) })
+	add(f.gauge("spool_max_bytes", "The bound of magne_spool_bytes."), func(s *spool) float64 { return float64(s.MaxBytes) })
+	add(f.gauge("spool_oldest_timestamp_seconds", "When the oldest message was put, in Unix time; 0 without one."), func(s *spool) float64 {
+		if s.Oldest == nil {
+			return 0
+		}
+		return float64(s.Oldest.Unix())
+	})
+	add(f.counter("spool_published_total", "Messages of the spool that the broker has confirmed."), func(s *spool) float64 { return float64(s.Published) })
+	add(f.counter("spool_refused_total", "Messages that the spool had no room for."), func(s *spool) float64 { return float64(s.Refused) })
 }
 
 func (f *families) ofPools() {

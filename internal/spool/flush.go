@@ -15,9 +15,9 @@ const (
 	adoptEvery = 5 * time.Second
 	// pauseAfter is how long Flush waits after the session took nothing.
 	pauseAfter = time.Second
-	// A message that was refused or returned is tried again after retryMin, then
-	// twice as long, up to retryMax.
-	retryMin, retryMax = time.Second, 30 * time.Second
+	// A message that was refused or returned is tried again after retryFirst, then
+	// twice as long, up to retryMost.
+	retryFirst, retryMost = time.Second, 30 * time.Second
 )
 
 // Flush publishes what waits in the spool, and what comes, until ctx ends or
@@ -182,7 +182,7 @@ func (s *Spool) answered(e *entry, err error) {
 		s.poke()
 	} else {
 		s.stats.LastError = err.Error()
-		e.due = time.Now().Add(min(retryMin<<min(e.tries, 10), retryMax))
+		e.due = time.Now().Add(min(retryFirst<<min(e.tries, 10), retryMost))
 		e.tries++
 		s.later = append(s.later, e)
 	}

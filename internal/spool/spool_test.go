@@ -400,7 +400,7 @@ func segmentOf(t fataler, dir string, n int) string {
 // messages elsewhere are published all the same.
 func TestDamage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "spool")
+		dir, err := os.MkdirTemp("", "spool") //nolint:usetesting // a directory for each of the checks, not for all
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,6 +35,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 		field("window", fmt.Sprintf("%d of %d restarts within %s", n.Window.Restarts, n.Window.Intensity, age(n.Window.Period)))
 	}
 	field("last error", clean(n.LastError))
+	spoolFields(n.Spool, now, field)
 	_ = w.Flush() // into memory
 	if n.Stack != "" {
 		b.WriteString("\nstack of the last panic\n")
@@ -90,6 +91,20 @@ func figures(n *supervisor.Node, field func(name, text string)) {
 	} {
 		field(f.name, figure(f.value))
 	}
+}
+
+// spoolFields are about what waits on the disk.
+func spoolFields(s *supervisor.Spool, now time.Time, field func(name, text string)) {
+	if s == nil {
+		return
+	}
+	text := fmt.Sprintf("%d messages, %d of %d bytes", s.Messages, s.Bytes, s.MaxBytes)
+	if s.Retrying > 0 {
+		text += fmt.Sprintf(", %d refused so far", s.Retrying)
+	}
+	field("spool", text)
+	field("spool oldest", moment(s.Oldest, now))
+	field("spool error", clean(s.LastError))
 }
 
 // moment is a time and how far it is away.
