@@ -42,6 +42,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == brokersArg {
 		return runBrokers(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == delayArg {
+		return runDelay(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -63,7 +63,7 @@ func scenarioNames() string {
 	for _, s := range scenarios() {
 		b.WriteString(s.name + ", ")
 	}
-	return b.String() + "or " + brokersArg
+	return b.String() + brokersArg + " or " + delayArg
 }
 
 func scenarioByName(name string) (*scenario, error) {
