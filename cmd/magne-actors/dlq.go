@@ -15,6 +15,7 @@ import (
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/internal/dlq"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 func newDlqCmd(e *env) *cobra.Command {
@@ -112,10 +113,13 @@ func (e *env) withDead(cmd *cobra.Command, f *deadFlags, do func(context.Context
 func (g *graveyard) find(name string, asIs bool) (deadQueue, error) {
 	if asIs {
 		work, _ := strings.CutPrefix(name, amqp.DeadQueue(""))
-		if work == name {
-			work = ""
+		if work == name || work == ladder.DeliverExchange {
+			work = "" // each says of itself what it was for
 		}
 		return deadQueue{Work: work, Name: name}, nil
+	}
+	if name == ladder.DeliverExchange || name == ladder.UndeliveredQueue {
+		return deadQueue{Name: ladder.UndeliveredQueue}, nil
 	}
 	if g.file == nil {
 		name = strings.TrimPrefix(name, amqp.DeadQueue(""))

@@ -121,7 +121,7 @@ func faultPackages() map[string]Package {
 // broker.
 func copyPackages() map[string]Package {
 	return map[string]Package{
-		"internal/dlq":   {Imports: []string{"broker", "broker/amqp"}},
+		"internal/dlq":   {Imports: []string{"broker", "broker/amqp", "internal/ladder"}},
 		"internal/spool": {Imports: []string{"broker", "broker/amqp", "internal/dlq"}},
 	}
 }

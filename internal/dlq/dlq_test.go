@@ -287,3 +287,21 @@ func TestDestination(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestUndelivered: what has left the ladder of delays and found no queue says which one
+// it was for.
+func TestUndelivered(t *testing.T) {
+	d := &broker.Delivery{RoutingKey: "0.0.0.0.1.a.4.mail.eu"}
+	d.Headers = map[string]any{"x-death": []any{map[string]any{"queue": "magne.v1.delay.0.4", "reason": "expired", "count": int64(1)}}}
+	if l := dlq.Read(d); l.Reason != "undelivered" || l.Queue != "mail.eu" {
+		t.Errorf("got reason %q, queue %q", l.Reason, l.Queue)
+	}
+	// The same message, when a worker's queue has rejected it.
+	d.Headers["x-death"] = append([]any{map[string]any{"queue": "mail.eu", "reason": "rejected", "count": int64(1)}}, d.Headers["x-death"].([]any)...)
+	if l := dlq.Read(d); l.Reason != "rejected" || l.Queue != "mail.eu" {
+		t.Errorf("rejected: got reason %q, queue %q", l.Reason, l.Queue)
+	}
+	if _, err := dlq.Again(&broker.Delivery{Properties: broker.Properties{Headers: map[string]any{broker.HeaderDropped: "deep"}}}, "q"); !errors.Is(err, dlq.ErrUnreadable) {
+		t.Errorf("headers that were dropped: got %v", err)
+	}
+}

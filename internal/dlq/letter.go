@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 // The headers that are read and written here. Those of a worker are described in
@@ -45,7 +46,7 @@ type Letter struct {
 	Reason  string `json:"reason,omitempty"` // a worker's, else RabbitMQ's
 	Error   string `json:"error,omitempty"`
 	Kind    string `json:"error_kind,omitempty"` // see task.ErrorKind
-	Autopsy string `json:"autopsy,omitempty"` // how the last worker process under it ended
+	Autopsy string `json:"autopsy,omitempty"`    // how the last worker process under it ended
 
 	Attempts int    `json:"attempts,omitempty"`
 	Lost     int    `json:"workers_lost,omitempty"`
@@ -92,9 +93,18 @@ func Read(d *broker.Delivery) Letter {
 			l.FirstSeen = l.Deaths[len(l.Deaths)-1].Time
 		}
 	}
+	if _, queue, ok := ladder.Parse(d.RoutingKey); ok && l.Reason == reasonExpired && strings.HasPrefix(l.Queue, ladder.QueuePrefix) {
+		// It has left the ladder of delays, and there was no queue for it.
+		l.Reason, l.Queue = reasonUndelivered, queue
+	}
 	l.Group = fingerprint(&l)
 	return l
 }
+
+const (
+	reasonExpired     = "expired"     // RabbitMQ's, of a message whose time in a queue is over
+	reasonUndelivered = "undelivered" // ours, of one that was delayed for a queue that is gone
+)
 
 // IDOf is the message id, or, of a message without one, a short hash of where it was
 // published to and its body: "sha:" and twelve digits. Two messages may have the same.

@@ -61,6 +61,11 @@ func TestDoctorDocument(t *testing.T) {
 	r.document("docs/doctor.md")
 }
 
+func TestDelaysDocument(t *testing.T) {
+	r := reader{t: t, w: newEmbeddedWorld(t), settled: 2} // the one in a second, and the late one
+	r.document("docs/delays.md")
+}
+
 // reader does what a reader of a document does.
 type reader struct {
 	t       *testing.T

@@ -220,6 +220,33 @@ func TestDelayed(t *testing.T) {
 	})
 }
 
+// TestDelayedUndelivered: what was delayed for a queue that is gone is a dead letter,
+// which knows where it was to go.
+func TestDelayedUndelivered(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *rabbit) {
+		const undelivered = "magne.v1.dead.magne.v1.deliver"
+		queue := r.queue("")
+		r.plain(queue, nil)
+		r.later(queue, "1s", queue, 2) // the task has the name of the queue, to be told from those of other tests
+		r.remove(queue)
+		eventually(t, "they are dead letters", func() (bool, any) {
+			got := dlqOf(t, r, "show", "--as-is", undelivered, "--task", queue, "-o", "json")
+			if got.code != 0 {
+				return false, got.stderr
+			}
+			letters := decode[[]deadLetter](t, got.stdout)
+			return len(letters) == 2 && letters[0].Reason == "undelivered" && letters[0].Queue == queue, letters
+		})
+		r.plain(queue, nil)
+		dlqOf(t, r, "replay", "--as-is", undelivered, "--task", queue).want(t, 0)
+		for _, d := range r.take(queue, 2) {
+			if d.Type != queue || d.Headers["x-death"] != nil {
+				t.Errorf("replayed: %v %v", d.Type, d.Headers)
+			}
+		}
+	})
+}
+
 // TestRescheduleKilled kills the command in the middle: nothing is lost.
 func TestRescheduleKilled(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rabbit) {

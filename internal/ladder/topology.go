@@ -18,7 +18,8 @@ const (
 	// queue that were called as DeliverExchange is.
 	UndeliveredQueue = "magne.v1.dead." + DeliverExchange
 
-	delayPrefix = "magne.v1.delay."
+	// QueuePrefix is what the names of all delay exchanges and queues begin with.
+	QueuePrefix = "magne.v1.delay."
 
 	// lookLimit is how often a message may be looked at while it waits, which counts as
 	// a delivery. Without a limit RabbitMQ before 4.0 puts what comes back at the end of
@@ -29,7 +30,7 @@ const (
 
 // DelayExchange returns the name of the exchange for delays whose highest digit that
 // is not zero is at level, from 0, the lowest, to Levels-1.
-func DelayExchange(level int) string { return delayPrefix + strconv.Itoa(level) }
+func DelayExchange(level int) string { return QueuePrefix + strconv.Itoa(level) }
 
 // DelayQueue returns the name of the queue for a digit from 1 to 15 at a level.
 func DelayQueue(level, digit int) string {

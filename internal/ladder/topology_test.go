@@ -20,7 +20,7 @@ func TestTopology(t *testing.T) {
 		case "count":
 			to := map[bool]int{}
 			for _, b := range top.Bindings {
-				to[strings.HasPrefix(b.Queue, delayPrefix)]++
+				to[strings.HasPrefix(b.Queue, QueuePrefix)]++
 			}
 			return fmt.Sprintf("%d exchanges, %d queues to wait in and 1 for what is not delivered, %d bindings to queues to wait in and %d others\n",
 				len(top.Exchanges), len(top.Queues)-1, to[true], to[false])

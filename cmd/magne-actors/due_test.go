@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/ladder"
+)
+
+func TestDueFlags(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		in, at, want string // want: when, or part of the error
+	}{
+		{in: "10m", want: "2026-11-23T10:10:00Z"},
+		{in: "1h30m", want: "2026-11-23T11:30:00Z"},
+		{in: "7d", want: "2026-11-30T10:00:00Z"},
+		{in: "1w2d12h", want: "2026-12-02T22:00:00Z"},
+		{in: "366d", want: "2027-11-24T10:00:00Z"},
+		{in: "0s", want: "2026-11-23T10:00:00Z"},
+		{in: "-5m", want: "2026-11-23T09:55:00Z"},
+		{in: "500ms", want: "2026-11-23T10:00:00.5Z"},
+		{in: "366d1s", want: "more than a year"},
+		{in: "99999w", want: "no time to wait"},
+		{in: "1d-2h", want: "no time to wait"},
+		{in: "d", want: "no time to wait"},
+		{in: "2d1w", want: "no time to wait"},
+		{in: "10", want: "no time to wait"},
+		{in: "soon", want: "no time to wait"},
+		{at: "2026-12-01T08:00Z", want: "2026-12-01T08:00:00Z"},
+		{at: "2026-12-01T08:00+02:00", want: "2026-12-01T06:00:00Z"},
+		{at: "2026-12-01T08:00:30.5Z", want: "2026-12-01T08:00:30.5Z"},
+		{at: "1999-01-01T00:00Z", want: "1999-01-01T00:00:00Z"},
+		{at: "2028-12-01T08:00Z", want: "more than a year"},
+		{at: "2026-12-01T08:00", want: "no time zone"},
+		{at: "2026-12-01", want: "no moment"},
+		{at: "tomorrow", want: "no moment"},
+	} {
+		due, err := (&dueFlags{in: c.in, at: c.at}).read(now)
+		switch {
+		case err == nil && due.Format(time.RFC3339Nano) == c.want:
+		case err != nil && strings.Contains(err.Error(), c.want):
+		default:
+			t.Errorf("--in %q --at %q: got %v, %v, want %s", c.in, c.at, due, err, c.want)
+		}
+	}
+	if due, err := (&dueFlags{}).read(now); due != nil || err != nil {
+		t.Errorf("neither: got %v, %v", due, err)
+	}
+}
+
+// TestPostpone: the publication of somebody else is not changed but in what is needed.
+func TestPostpone(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	headers := map[string]any{"mine": 1}
+	p := &broker.Publication{Exchange: "x", RoutingKey: "work"}
+	p.Headers = headers
+	postpone(p, "work", now, now)
+	if p.Exchange != "x" || p.RoutingKey != "work" || p.Headers["mine"] != 1 || p.Headers[ladder.HeaderQueue] != "work" {
+		t.Errorf("due already: got %+v", p)
+	}
+	postpone(p, "work", now.Add(time.Minute), now)
+	if delay, queue, ok := ladder.Parse(p.RoutingKey); !ok || delay != time.Minute || queue != "work" || !p.Persistent {
+		t.Errorf("due in a minute: got %+v", p)
+	}
+	if p.Headers[ladder.HeaderETA] != "2026-11-23T10:01:00.000Z" || len(headers) != 1 {
+		t.Errorf("headers: got %v, of the caller %v", p.Headers, headers)
+	}
+}
