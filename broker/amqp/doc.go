@@ -34,7 +34,7 @@
 // Settle never blocks: one goroutine per consumer writes the settlements, acks of
 // neighbours in one frame, none later than 5 ms. Publish blocks while its window
 // is full, or while RabbitMQ blocks publishers; confirms are reported in the order
-// of publishing. No call waits for a peer that has stopped reading for longer
+// of publishing to an exchange. No call waits for a peer that has stopped reading for longer
 // than Dialer.WriteTimeout.
 //
 // # Testing

@@ -1,12 +1,9 @@
 package amqp
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -71,11 +68,7 @@ func (p *publisher) open(ctx context.Context) (*publishLink, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newPublishLink(conn, p.s.d.PublishWindow)
-	if err != nil {
-		conn.wire.abort()
-		return nil, err
-	}
+	l := newPublishLink(p.s, conn)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dead {
@@ -83,7 +76,6 @@ func (p *publisher) open(ctx context.Context) (*publishLink, error) {
 		return nil, broker.ErrClosed
 	}
 	p.link = l
-	p.s.wg.Go(l.collect)
 	p.s.wg.Go(l.gate)
 	return l, nil
 }
@@ -126,53 +118,37 @@ func (p *publisher) close(ctx context.Context) error {
 	return err
 }
 
-// publishLink is one connection with one channel in confirm mode.
+// publishLink is one connection, and the channels on it that messages are published
+// by: one for each exchange, since the broker answers a publication to an exchange that
+// is missing or not for us by closing its channel, with all that is unconfirmed there.
 type publishLink struct {
 	*link
-	ch       *amqp091.Channel
-	slots    chan struct{} // capacity: the confirm window
-	confirms chan amqp091.Confirmation
-	returns  chan amqp091.Return
-	chClosed chan *amqp091.Error
-	done     chan struct{} // closed when nothing can be published any more
+	s     *session
+	slots chan struct{} // capacity: the confirm window
+	done  chan struct{} // closed when nothing can be published any more
 
 	mu      sync.Mutex
-	pending []pending     // in the order of publishing, unconfirmed
-	first   uint64        // sequence number of pending[0]
-	next    uint64        // sequence number after that of the newest return
-	blocked chan struct{} // not nil: the broker blocks us; closed when it ends
+	outlets map[string]*outlet // by exchange; those that have ended are not in it
+	blocked chan struct{}      // not nil: the broker blocks us; closed when it ends
 }
 
-// pending is a publication that waits for its confirm.
-type pending struct {
-	p        *broker.Publication
-	done     func(error)
-	returned string // the broker's reason, when it came back
+// maxOutlets is how many exchanges have a channel of their own. The others share one.
+const maxOutlets = 64
+
+// sharedOutlet is the key of that one: no exchange has such a name.
+const sharedOutlet = "\x00"
+
+func newPublishLink(s *session, conn *link) *publishLink {
+	return &publishLink{
+		link: conn, s: s, slots: make(chan struct{}, s.d.PublishWindow), done: make(chan struct{}), outlets: map[string]*outlet{},
+	}
 }
 
-func newPublishLink(conn *link, window int) (*publishLink, error) {
-	ch, err := conn.Channel()
-	if err != nil {
-		return nil, err
-	}
-	l := &publishLink{
-		link: conn, ch: ch,
-		slots: make(chan struct{}, window), done: make(chan struct{}), first: 1,
-		// A full window fits each: the library's reader waits for a slow listener
-		// only for a while and then drops what it had for it.
-		confirms: ch.NotifyPublish(make(chan amqp091.Confirmation, window)),
-		returns:  ch.NotifyReturn(make(chan amqp091.Return, window)),
-		chClosed: ch.NotifyClose(make(chan *amqp091.Error, 1)),
-	}
-	if err := ch.Confirm(false); err != nil {
-		return nil, err
-	}
-	return l, nil
-}
+func (l *publishLink) isDone() bool { return isClosed(l.done) }
 
-func (l *publishLink) isDone() bool {
+func isClosed(done <-chan struct{}) bool {
 	select {
-	case <-l.done:
+	case <-done:
 		return true
 	default:
 		return false
@@ -195,7 +171,7 @@ func (l *publishLink) publish(ctx context.Context, m *broker.Publication, out am
 		err = l.wire.awaitRoom(ctx)
 	}
 	if err == nil {
-		err = l.send(m, out, done)
+		err = l.send(ctx, m, out, done)
 	}
 	if err != nil {
 		<-l.slots
@@ -203,21 +179,55 @@ func (l *publishLink) publish(ctx context.Context, m *broker.Publication, out am
 	return err
 }
 
-func (l *publishLink) send(m *broker.Publication, out amqp091.Publishing, done func(error)) error {
-	// The mutex keeps pending in the order of the channel's sequence numbers.
+// send publishes m by the channel of its exchange. One that has ended meanwhile is
+// replaced.
+func (l *publishLink) send(ctx context.Context, m *broker.Publication, out amqp091.Publishing, done func(error)) error {
+	for {
+		o, err := l.outlet(m.Exchange)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-o.opened:
+		case <-l.done:
+			return errPublishLink
+		case <-ctx.Done():
+			return fmt.Errorf("the broker opens no channel: %w", ctx.Err())
+		}
+		err = o.send(m, out, done)
+		if !errors.Is(err, errOutlet) || l.isDone() {
+			return err
+		}
+	}
+}
+
+// outlet returns the channel of an exchange, which may still be opening.
+func (l *publishLink) outlet(exchange string) (*outlet, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.isDone() {
-		return errPublishLink
+		return nil, errPublishLink
 	}
-	l.pending = append(l.pending, pending{p: m, done: done})
-	const mandatory, immediate = true, false
-	if err := l.ch.Publish(m.Exchange, m.RoutingKey, mandatory, immediate, out); err != nil {
-		// Not a whole message was written, or nothing will be: it is not pending.
-		l.pending = l.pending[:len(l.pending)-1]
-		return fmt.Errorf("%w: %w", errPublishLink, err)
+	o := l.outlets[exchange]
+	if o == nil && len(l.outlets) >= maxOutlets {
+		exchange = sharedOutlet
+		o = l.outlets[exchange]
 	}
-	return nil
+	if o == nil {
+		o = newOutlet(l, exchange)
+		l.outlets[exchange] = o
+		l.s.wg.Go(o.run) // the gate is counted as long as the link is not done
+	}
+	return o, nil
+}
+
+// forget makes the next publication to the exchange open a channel.
+func (l *publishLink) forget(o *outlet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outlets[o.exchange] == o {
+		delete(l.outlets, o.exchange)
+	}
 }
 
 // awaitGate blocks while the broker blocks the connection. To write then would
@@ -240,8 +250,9 @@ func (l *publishLink) awaitGate(ctx context.Context) error {
 	}
 }
 
-// gate follows connection.blocked and connection.unblocked.
+// gate follows connection.blocked and connection.unblocked, until the connection ends.
 func (l *publishLink) gate() {
+	defer l.end()
 	for b := range l.blocks {
 		l.note(b)
 		l.mu.Lock()
@@ -256,116 +267,12 @@ func (l *publishLink) gate() {
 	}
 }
 
-// collect settles the confirms in the order of publishing. The broker sends the
-// return of a message before its confirm, but the library hands them over in two
-// channels: so all returns that have arrived are taken before each confirm.
-func (l *publishLink) collect() {
-	for c := range l.confirms {
-		l.takeReturns()
-		l.settle(c)
-	}
-	l.takeReturns()
-	said := <-l.chClosed
+// end is called when the connection has ended, before its channels have.
+func (l *publishLink) end() {
 	l.mu.Lock()
 	close(l.done)
-	rest := l.pending
-	l.pending = nil
 	l.mu.Unlock()
-	l.wire.abort() // a channel that the broker closed takes its connection along
-	for i := range rest {
-		rest[i].done(rest[i].lost(said, l.cause(said)))
-		<-l.slots
-	}
-}
-
-func (l *publishLink) takeReturns() {
-	for {
-		select {
-		case r, ok := <-l.returns:
-			if !ok {
-				l.returns = nil // closed with the channel
-				return
-			}
-			l.attribute(&r)
-		default:
-			return
-		}
-	}
-}
-
-// attribute finds the publication that came back. A return has no sequence
-// number; returns come in the order of publishing, so the one that is looked for
-// comes after those that were found before. Of several that are equal in all
-// that is compared, any may fail: they are interchangeable.
-func (l *publishLink) attribute(r *amqp091.Return) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.next = max(l.next, l.first)
-	for i := int(l.next - l.first); i < len(l.pending); i++ {
-		if l.pending[i].equals(r) {
-			l.next = l.first + uint64(i) + 1
-			l.pending[i].returned = fmt.Sprintf("%d %s", r.ReplyCode, r.ReplyText)
-			return
-		}
-	}
-}
-
-func (x *pending) equals(r *amqp091.Return) bool {
-	p := x.p
-	return p.Exchange == r.Exchange && p.RoutingKey == r.RoutingKey &&
-		p.MessageID == r.MessageId && p.CorrelationID == r.CorrelationId &&
-		p.Type == r.Type && p.ReplyTo == r.ReplyTo &&
-		bytes.Equal(p.Body, r.Body)
-}
-
-func (l *publishLink) settle(c amqp091.Confirmation) {
-	l.mu.Lock()
-	if len(l.pending) == 0 || l.first != c.DeliveryTag {
-		l.mu.Unlock()
-		return // the library resequences: this is the head or nothing
-	}
-	x := l.pending[0]
-	l.pending[0] = pending{}
-	l.pending = l.pending[1:]
-	l.first++
-	l.mu.Unlock()
-	x.done(x.outcome(c.Ack))
-	<-l.slots
-}
-
-func (x *pending) outcome(ack bool) error {
-	switch {
-	case x.returned != "":
-		return fmt.Errorf("amqp: publish to exchange %q, key %q: %w: %s", x.p.Exchange, x.p.RoutingKey, broker.ErrUnroutable, x.returned)
-	case !ack:
-		return fmt.Errorf("amqp: publish to exchange %q, key %q: %w", x.p.Exchange, x.p.RoutingKey, broker.ErrRefused)
-	}
-	return nil
-}
-
-// What a closed channel says about the publications to the exchange that it names.
-var (
-	errNoExchange = fmt.Errorf("%w: no such exchange: %w", broker.ErrUnroutable, broker.ErrTopology)
-	errForbidden  = fmt.Errorf("%w: %w", broker.ErrRefused, broker.ErrForbidden)
-)
-
-// lost is the outcome of a publication whose confirm cannot come any more. When
-// the broker closed the channel because of its exchange, that is known.
-func (x *pending) lost(said *amqp091.Error, cause error) error {
-	meaning := broker.ErrUnknown
-	if said != nil && said.Server && strings.Contains(said.Reason, "exchange '"+cmp.Or(x.p.Exchange, "amq.default")+"'") {
-		switch said.Code {
-		case amqp091.NotFound:
-			meaning = errNoExchange
-		case amqp091.AccessRefused:
-			meaning = errForbidden
-		}
-	}
-	text := "closed"
-	if cause != nil {
-		text = strings.TrimPrefix(cause.Error(), "amqp: ")
-	}
-	return fmt.Errorf("amqp: publish to exchange %q, key %q: %w: %s", x.p.Exchange, x.p.RoutingKey, meaning, text)
+	l.wire.abort()
 }
 
 // drain waits until nothing is unconfirmed, by taking every slot.

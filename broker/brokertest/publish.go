@@ -14,6 +14,7 @@ import (
 var publishCases = []testCase{
 	{name: "Unroutable", run: testUnroutable},
 	{name: "MissingExchange", run: testMissingExchange},
+	{name: "MissingExchangeBeside", run: testMissingExchangeBeside},
 	{name: "ManyConfirms", run: testManyConfirms},
 	{name: "PublishAfterCtx", run: testPublishAfterCtx},
 	{name: "BadPublication", run: testBadPublication},
@@ -75,6 +76,47 @@ func testMissingExchange(e *env) {
 		e.Errorf("the session died: %v", s.Err())
 	default:
 	}
+}
+
+// testMissingExchangeBeside publishes to nowhere among many others: all of those
+// arrive, and once.
+func testMissingExchangeBeside(e *env) {
+	const n = 1000
+	s, q := e.dial(), e.queue()
+	c := e.consume(s, broker.Source{Queue: q, Credit: n})
+	x := e.exchange("direct")
+	e.apply(s, broker.Topology{Exchanges: []broker.Exchange{x}, Bindings: []broker.Binding{{Exchange: x.Name, Key: "k", Queue: q.Name}}})
+	answers := make([]error, n)
+	var wg sync.WaitGroup
+	for i, body := range numbered(n) {
+		p := &broker.Publication{RoutingKey: q.Name, Body: []byte(body)}
+		switch i % 50 {
+		case 7:
+			p.Exchange = q.Name + ".missing"
+		case 8:
+			p.Exchange = q.Name + ".missing, too"
+		case 9:
+			p.Exchange, p.RoutingKey = x.Name, "k"
+		}
+		wg.Add(1)
+		err := s.Publish(e.ctx, p, func(err error) { answers[i] = err; wg.Done() })
+		if err != nil {
+			e.Fatal(err)
+		}
+	}
+	wg.Wait()
+	bad := 0
+	for i, err := range answers {
+		if missing := i%50 == 7 || i%50 == 8; missing {
+			bad++
+			e.wantError(err, broker.ErrTopology)
+		} else if err != nil {
+			e.Errorf("message %d: %v", i, err)
+		}
+	}
+	e.settle(c, broker.Ack, e.receive(c, n-bad)...)
+	e.close(c)
+	e.wantOnly(s, q)
 }
 
 // testManyConfirms publishes from many goroutines, more than fit any window.
