@@ -118,8 +118,7 @@ func next(t *testing.T, c broker.Consumer) *broker.Delivery {
 }
 
 // TestDelays sends messages by one to four queues of the ladder. None may come early,
-// none twice, and each within the second that is promised, by which the machine may be
-// slower than that.
+// and none twice. How late they are is logged: internal/e2e compares it.
 func TestDelays(t *testing.T) {
 	onBoth(t, func(t *testing.T, _ amqp.Dialer, s broker.Session) {
 		const n, longest = 300, 6 * time.Second
@@ -158,9 +157,6 @@ func TestDelays(t *testing.T) {
 		}
 		slices.Sort(late)
 		t.Logf("late by %v in the middle, %v at most; publishing took %v", late[len(late)/2], late[len(late)-1], slow)
-		if median := late[len(late)/2]; median > time.Second+slow {
-			t.Errorf("late by %v in the middle", median)
-		}
 	})
 }
 
