@@ -114,7 +114,9 @@ func (p *publisher) close(ctx context.Context) error {
 		return nil
 	}
 	err := l.drain(ctx)
-	l.close(ctx)
+	if !p.s.d.OneConnection { // or consumers still settle on it
+		l.close(ctx)
+	}
 	return err
 }
 
