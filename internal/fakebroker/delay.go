@@ -50,14 +50,21 @@ func (b *Broker) delay(p *broker.Publication) (ok bool) {
 		m.pub.Headers["x-first-death-reason"] = "expired"
 		m.pub.Headers["x-first-death-queue"] = p.Exchange
 	}
+	arrive := func() {
+		q := b.queue(queue)
+		q.ready.PushBack(m)
+		q.deliver(b)
+	}
+	if after == 0 {
+		arrive()
+		return true
+	}
 	b.delayed++
 	time.AfterFunc(after, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.delayed--
-		q := b.queue(queue)
-		q.ready.PushBack(m)
-		q.deliver(b)
+		arrive()
 	})
 	return true
 }

@@ -36,8 +36,8 @@ func TestDelay(t *testing.T) {
 				t.Errorf("the publication was changed: %v", p.Headers)
 			}
 		}
-		if n := b.Delayed(); n != 3 {
-			t.Errorf("%d delayed, want 3", n)
+		if n := b.Delayed(); n != 2 {
+			t.Errorf("%d delayed, want 2", n)
 		}
 		for _, want := range []time.Duration{0, time.Minute, time.Hour} {
 			d := <-c.Deliveries()
