@@ -62,6 +62,9 @@ func objects(list []topology.Object) string {
 			continue
 		}
 		args, _ := json.Marshal(o.Args)
+		if strings.HasPrefix(o.Name, "magne.v1.delay.") {
+			args = []byte("...") // the golden files of package ladder have them
+		}
 		if o.Kind == topology.KindBinding {
 			fmt.Fprintf(&b, "binding %s -> %s key %q %v\n", o.Exchange, o.Name, o.Key, o.Pools)
 			continue
