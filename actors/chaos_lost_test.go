@@ -74,11 +74,10 @@ func losingSessions(t *testing.T, n int, dedup Dedup) int {
 	}
 	lost, again := 0, 0
 	for i := range ran {
-		switch k := int(ran[i].Load()); {
-		case k == 0:
-			lost++
-		default:
+		if k := int(ran[i].Load()); k > 0 {
 			again += k - 1
+		} else {
+			lost++
 		}
 	}
 	if wrong := b.Wrong(); len(wrong) > 0 || lost > 0 {

@@ -94,7 +94,7 @@ func publishLater(t testing.TB, url, queue string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(t.Context()) //nolint:errcheck // every confirm is in
+	defer s.Close(t.Context())
 	work := broker.Queue{Name: queue, Durable: true, Args: map[string]any{"x-queue-type": "quorum"}}
 	top := ladder.Topology()
 	top.Queues = append(top.Queues, work)

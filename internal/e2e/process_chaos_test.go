@@ -45,7 +45,7 @@ func (a *app) get(path string) string {
 func (a *app) goroutines() map[string]int {
 	a.t.Helper()
 	all := map[string]int{}
-	for _, stack := range strings.Split(a.get("/debug/pprof/goroutine?debug=1"), "\n\n") {
+	for stack := range strings.SplitSeq(a.get("/debug/pprof/goroutine?debug=1"), "\n\n") {
 		lines := strings.Split(strings.TrimSpace(stack), "\n")
 		fields := strings.Fields(lines[len(lines)-1]) // # 0x1234 function+0x12 file:1
 		if strings.HasPrefix(lines[0], "goroutine profile") {

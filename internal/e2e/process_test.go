@@ -198,7 +198,7 @@ func (a *app) childPIDs() (pids []int) {
 		if err != nil && !os.IsNotExist(err) { // a thread may have ended
 			a.t.Fatal(err)
 		}
-		for _, field := range strings.Fields(string(list)) {
+		for field := range strings.FieldsSeq(string(list)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)
 			}

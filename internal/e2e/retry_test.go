@@ -140,8 +140,9 @@ func TestRetries(t *testing.T) {
 func retries(t *testing.T, r *rabbit, kills bool) {
 	const failures = 3
 	n, queue, record := *retryTasks, r.queue(""), filepath.Join(t.TempDir(), "record")
-	a := start(t, setup{url: r.url, pools: flaky(t, queue, record, fmt.Sprintf(
-		"workers: 4\nwatermarks: {high: 100}\nmax_lost: 1000\nintensity: 1000\nretry: {max_attempts: %d, initial: 100ms, max: 500ms, retry_on: [ConnectionError]}", failures+1)),
+	a := start(t, setup{
+		url: r.url, pools: flaky(t, queue, record, fmt.Sprintf(
+			"workers: 4\nwatermarks: {high: 100}\nmax_lost: 1000\nintensity: 1000\nretry: {max_attempts: %d, initial: 100ms, max: 500ms, retry_on: [ConnectionError]}", failures+1)),
 	})
 	var b strings.Builder
 	for i := range n {
