@@ -25,6 +25,8 @@ type Fault struct {
 	// reason to fail.
 	keeps   bool
 	removes bool // messages go with it
+	// anywhere says that it can happen to the embedded broker, too.
+	anywhere bool
 	// renews says that the instance must subscribe anew.
 	renews bool
 	why    *regexp.Regexp // what `why` must say while it lasts
@@ -36,6 +38,11 @@ type Fault struct {
 // Faults returns all faults, in the order in which they are run.
 func Faults() []Fault {
 	return slices.Concat(nodeFaults(), connectionFaults(), accessFaults(), queueFaults(), networkFaults())
+}
+
+// Embedded returns those of Faults that the embedded broker can suffer from.
+func Embedded() []Fault {
+	return slices.DeleteFunc(Faults(), func(f Fault) bool { return !f.anywhere })
 }
 
 // Short returns the faults that the normal tests run: one of each kind.

@@ -60,7 +60,7 @@ func networkFaults() []Fault {
 	}
 	for i := range list {
 		f := &list[i]
-		f.renews, f.more, f.reason = true, reconnectMax, capped
+		f.anywhere, f.renews, f.more, f.reason = true, true, reconnectMax, capped
 		if f.Name == "half-open" {
 			f.more, f.reason = noticed, "1.5 heartbeats without a sign of the broker"
 		}
@@ -88,7 +88,7 @@ func slowFaults() []Fault {
 		},
 	}
 	for i := range list {
-		list[i].lasts, list[i].keeps, list[i].heal = 5*time.Second, true, clean
+		list[i].anywhere, list[i].lasts, list[i].keeps, list[i].heal = true, 5*time.Second, true, clean
 	}
 	return list
 }

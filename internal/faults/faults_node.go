@@ -19,14 +19,14 @@ func nodeFaults() []Fault {
 	return []Fault{
 		{
 			Name: "node-killed", Title: "kill -9 of the node, started again after 5 s",
-			lasts: 5 * time.Second, renews: true, why: says(gone), more: reconnectMax, reason: capped,
-			inject: func(_ context.Context, r *rig) error { return r.node.Kill() },
-			heal:   func(ctx context.Context, r *rig) error { return r.node.Restart(ctx) },
+			anywhere: true, lasts: 5 * time.Second, renews: true, why: says(gone), more: reconnectMax, reason: capped,
+			inject: func(_ context.Context, r *rig) error { return r.broker.Kill() },
+			heal:   func(ctx context.Context, r *rig) error { return r.broker.Restart(ctx) },
 		},
 		{
 			Name: "node-restarted", Title: "the node is stopped in good order and started again",
-			renews: true, why: says(gone + `|CONNECTION_FORCED`), more: reconnectMax, reason: capped,
-			inject: func(ctx context.Context, r *rig) error { return r.node.Restart(ctx) },
+			anywhere: true, renews: true, why: says(gone + `|CONNECTION_FORCED`), more: reconnectMax, reason: capped,
+			inject: func(ctx context.Context, r *rig) error { return r.broker.Restart(ctx) },
 		},
 		{
 			Name: "app-stopped", Title: "rabbitmqctl stop_app, start_app after 4 s",
@@ -35,15 +35,15 @@ func nodeFaults() []Fault {
 		},
 		{
 			Name: "node-frozen", Title: "SIGSTOP of the node for longer than the heartbeat allows",
-			lasts: noticed + 3*time.Second, renews: true, why: says(silent), more: reconnectMax, reason: capped,
-			inject: func(_ context.Context, r *rig) error { return r.node.Pause() },
-			heal:   func(_ context.Context, r *rig) error { return r.node.Resume() },
+			anywhere: true, lasts: noticed + 3*time.Second, renews: true, why: says(silent), more: reconnectMax, reason: capped,
+			inject: func(_ context.Context, r *rig) error { return r.broker.Pause() },
+			heal:   func(_ context.Context, r *rig) error { return r.broker.Resume() },
 		},
 		{
 			Name: "node-hiccup", Title: "SIGSTOP of the node for 1 s, which the heartbeat allows",
-			lasts: time.Second, keeps: true,
-			inject: func(_ context.Context, r *rig) error { return r.node.Pause() },
-			heal:   func(_ context.Context, r *rig) error { return r.node.Resume() },
+			anywhere: true, lasts: time.Second, keeps: true,
+			inject: func(_ context.Context, r *rig) error { return r.broker.Pause() },
+			heal:   func(_ context.Context, r *rig) error { return r.broker.Resume() },
 		},
 		{
 			Name: "memory-alarm", Title: "the memory alarm blocks all that publish, for 5 s",

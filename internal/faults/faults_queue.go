@@ -2,6 +2,8 @@ package faults
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -12,29 +14,29 @@ func queueFaults() []Fault {
 	return []Fault{
 		{
 			Name: "queue-deleted", Title: "the queue is deleted",
-			removes: true, renews: true, why: says(`cancel`),
+			anywhere: true, removes: true, renews: true, why: says(`cancel`),
 			inject: func(_ context.Context, r *rig) error { return r.deleteQueues(queue) },
 		},
 		{
 			Name: "queue-replaced", Title: "the queue is deleted and declared anew with the same arguments by another client",
-			removes: true, renews: true, why: says(`cancel`),
+			anywhere: true, removes: true, renews: true, why: says(`cancel`),
 			inject: func(_ context.Context, r *rig) error { return r.redeclareQueue() },
 		},
 		{
 			Name: "queue-other-arguments", Title: "the queue is deleted and declared as a classic one, for 4 s",
-			removes: true, lasts: 4 * time.Second, renews: true, why: says(`PRECONDITION_FAILED|inequivalent`), more: reconnectMax, reason: capped,
+			anywhere: true, removes: true, lasts: 4 * time.Second, renews: true, why: says(`PRECONDITION_FAILED|inequivalent`), more: reconnectMax, reason: capped,
 			inject: func(_ context.Context, r *rig) error { return r.replaceQueue(false) },
 			heal:   func(_ context.Context, r *rig) error { return r.deleteQueues(queue) },
 		},
 		{
 			Name: "queue-locked", Title: "another connection has a queue of that name for itself (405), for 4 s",
-			removes: true, lasts: 4 * time.Second, renews: true, why: says(`RESOURCE_LOCKED|exclusive`), more: reconnectMax, reason: capped,
+			anywhere: true, removes: true, lasts: 4 * time.Second, renews: true, why: says(`RESOURCE_LOCKED|exclusive`), more: reconnectMax, reason: capped,
 			inject: func(_ context.Context, r *rig) error { return r.replaceQueue(true) },
 			heal:   func(_ context.Context, r *rig) error { return r.unlock() },
 		},
 		{
 			Name: "queue-purged", Title: "the queue is purged (what was in it is no loss)",
-			removes: true, keeps: true, able: now,
+			anywhere: true, removes: true, keeps: true, able: now,
 			inject: func(_ context.Context, r *rig) error {
 				defer r.books.remove()
 				return r.asAdmin(func(ch *amqp091.Channel) error {
@@ -45,27 +47,33 @@ func queueFaults() []Fault {
 		},
 		{
 			Name: "dead-queue-deleted", Title: "the dead-letter queue is deleted (what was in it is no loss)",
-			removes: true, keeps: true, able: now,
+			anywhere: true, removes: true, keeps: true, able: now,
 			inject: func(_ context.Context, r *rig) error { return r.deleteQueues(deadQueue) },
 		},
 		{
-			Name: "dead-queue-full", Title: "a policy lets the dead-letter queue take nothing (max-length, reject-publish), for 4 s",
+			Name: "dead-queue-full", Title: "a policy lets the dead-letter queue take nothing more (max-length, reject-publish), for 4 s",
 			lasts: 4 * time.Second, keeps: true, why: says(`cannot publish.*refused`),
-			inject: evaluate(full(deadQueue)), heal: evaluate(unfull),
+			inject: evaluate(full(deadQueue, 1)),
+			heal: func(ctx context.Context, r *rig) error {
+				// RabbitMQ 3.10 lets channels go on when something is taken and the queue is below
+				// its limit then; from a queue that has none any more they are refused for ever.
+				return errors.Join(r.eval(ctx, full(deadQueue, 1_000_000)), r.deadLetters())
+			},
 		},
 		{
 			Name: "queue-full", Title: "a policy lets the queue take nothing more (max-length, reject-publish), for 4 s",
 			lasts: 4 * time.Second, keeps: true,
-			inject: evaluate(full(queue)), heal: evaluate(unfull),
+			inject: evaluate(full(queue, 0)), heal: evaluate(unfull),
 		},
 		consumerTimeout(),
 	}
 }
 
-// full is Erlang for a policy that lets a queue take no message, and unfull ends it.
-func full(name string) string {
+// full is Erlang for a policy that lets a queue take no message while it has more than n,
+// and unfull ends it.
+func full(name string, n int) string {
 	return `ok = rabbit_policy:set(<<"%[1]s">>, <<"full">>, <<"^` + name + `$">>, ` +
-		`[{<<"max-length">>, 0}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`
+		`[{<<"max-length">>, ` + strconv.Itoa(n) + `}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`
 }
 
 const unfull = `ok = rabbit_policy:delete(<<"%[1]s">>, <<"full">>, <<"chaos">>)`
@@ -75,14 +83,14 @@ const unfull = `ok = rabbit_policy:delete(<<"%[1]s">>, <<"full">>, <<"chaos">>)`
 func consumerTimeout() Fault {
 	const set = `application:set_env(rabbit, consumer_timeout, `
 	return Fault{
-		Name: "consumer-timeout", Title: "tasks outlast the broker's consumer_timeout (2 s), for 6 s",
+		Name: "consumer-timeout", Title: "five tasks outlast the broker's consumer_timeout (2 s), for 6 s",
 		lasts: 6 * time.Second, keeps: true, renews: true, why: says(`timed out|timeout`), more: reconnectMax, reason: capped,
 		inject: func(ctx context.Context, r *rig) error {
-			r.sink.stall.Store(true)
+			r.sink.stall.Store(stalled)
 			return r.eval(ctx, `application:set_env(rabbit, channel_tick_interval, 500), `+set+`2000)`+closeUser)
 		},
 		heal: func(ctx context.Context, r *rig) error {
-			r.sink.stall.Store(false)
+			r.sink.stall.Store(0)
 			return r.eval(ctx, `application:set_env(rabbit, channel_tick_interval, 60000), `+set+`1800000)`)
 		},
 	}
@@ -147,8 +155,12 @@ func (r *rig) replaceQueue(locked bool) error {
 	return err
 }
 
-// unlock ends the connection that has the queue for itself.
-func (r *rig) unlock() error { return r.lock.Close() }
+// unlock ends the connection that has the queue for itself; an exclusive queue goes
+// with it.
+func (r *rig) unlock() error {
+	defer r.books.remove()
+	return r.lock.Close()
+}
 
 // now is for a broker that is able all the time.
 func now(context.Context, *rig) error { return nil }

@@ -33,8 +33,8 @@ const (
 
 // newLoad begins to publish perSecond messages to the queue, if so many publishers
 // can, until stop.
-func newLoad(books *accounts, url, queue string, perSecond, publishers int) *load {
-	ctx, cancel := context.WithCancel(context.Background())
+func newLoad(ctx context.Context, books *accounts, url, queue string, perSecond, publishers int) *load {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l := &load{books: books, url: url, queue: queue, cancel: cancel, pace: time.NewTicker(time.Second / time.Duration(perSecond))}
 	for range publishers {
 		l.wg.Go(func() {
@@ -85,7 +85,7 @@ func (l *load) publish(ctx context.Context) {
 		case <-l.pace.C:
 		}
 		n := l.books.publish()
-		o := publishOne(ch, returns, l.queue, n)
+		o := publishOne(ctx, ch, returns, l.queue, n)
 		l.books.answered(n, o)
 		if o == unknown {
 			return
@@ -94,8 +94,9 @@ func (l *load) publish(ctx context.Context) {
 }
 
 // publishOne publishes a number and waits for what becomes of it.
-func publishOne(ch *amqp091.Channel, returns <-chan amqp091.Return, queue string, n int) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), confirmTimeout)
+func publishOne(ctx context.Context, ch *amqp091.Channel, returns <-chan amqp091.Return, queue string, n int) outcome {
+	// Who stops the load waits for the answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
 	defer cancel()
 	answer, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", queue, true, false, amqp091.Publishing{
 		ContentType: "application/json", DeliveryMode: amqp091.Persistent,

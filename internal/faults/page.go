@@ -22,42 +22,49 @@ What magne-actors does when the broker, the network, the rights or the queue fai
 
 `
 
-// Page writes the report as docs/faults.md.
-func (rep Report) Page(w io.Writer) error {
+// Page writes reports as docs/faults.md.
+func Page(w io.Writer, reports ...Report) error {
 	var b strings.Builder
 	b.WriteString(pageHead)
-	fmt.Fprintf(&b, "Run of %s: %s, %s, seed %d.\n\n", rep.Began.Format("2006-01-02"), rep.Broker, rep.Machine, rep.Seed)
-	b.WriteString("| fault | what happens | lasted | recovered | limit | lost | twice | dupl. | /readyz | |\n|---|---|---|---|---|---|---|---|---|---|\n")
-	for i := range rep.Rows {
-		row := &rep.Rows[i]
-		fmt.Fprintf(&b, "| `%s` | %s | %.1f s | %s | %.1f s | %d | %d | %d of %d | %s | %s |\n", row.Fault, row.Title, row.Lasted,
-			cell(row.Recovery), row.Limit, row.Lost, row.Wire.Twice+row.Wire.Foreign, row.Duplicates, row.Confirmed, cell(row.ReadyzFailed), verdict(row))
+	for _, rep := range reports {
+		rep.section(&b)
 	}
-	b.WriteString("\n## What `why` said\n\nOf the pool, while the fault lasted; an event, marked so, where it was over before somebody could ask.\n\n")
-	for i := range rep.Rows {
-		if row := &rep.Rows[i]; row.Why != "" {
-			fmt.Fprintf(&b, "* `%s`: %s\n", row.Fault, quote(row.Why))
-		}
-	}
-	b.WriteString(rep.failures())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// failures is the section about what does not hold.
-func (rep Report) failures() string {
-	failed := rep.Failed()
-	if len(failed) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("\n## What does not hold\n\n")
+// section writes the table of one report and what belongs to it.
+func (rep Report) section(b *strings.Builder) {
+	fmt.Fprintf(b, "## %s%s\n\n", strings.ToUpper(rep.Broker[:1]), rep.Broker[1:])
+	fmt.Fprintf(b, "Run of %s, %s, seed %d; load average of the machine meanwhile %s.\n\n", rep.Began.Format("2006-01-02"), rep.Machine, rep.Seed, rep.Load)
+	b.WriteString("| fault | what happens | lasted | recovered | limit | lost | twice | dupl. | /readyz | |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for i := range rep.Rows {
-		for _, problem := range rep.Rows[i].Problems {
-			fmt.Fprintf(&b, "* `%s`: %s\n", rep.Rows[i].Fault, quote(problem))
+		row := &rep.Rows[i]
+		fmt.Fprintf(b, "| `%s` | %s | %.1f s | %s | %.1f s | %d | %d | %d of %d | %s | %s |\n", row.Fault, row.Title, row.Lasted,
+			cell(row.Recovery), row.Limit, row.Lost, row.Wire.Twice+row.Wire.Foreign, row.Duplicates, row.Confirmed, cell(row.ReadyzFailed), verdict(row))
+	}
+	b.WriteString("\nWhat `why` said of the pool while the fault lasted; an event, marked so, where it was over before somebody could ask:\n\n")
+	for i := range rep.Rows {
+		if row := &rep.Rows[i]; row.Why != "" {
+			fmt.Fprintf(b, "* `%s`: %s\n", row.Fault, quote(row.Why))
 		}
 	}
-	return b.String()
+	b.WriteString("\n")
+	rep.failures(b)
+}
+
+// failures says what does not hold.
+func (rep Report) failures(b *strings.Builder) {
+	if len(rep.Failed()) == 0 {
+		return
+	}
+	b.WriteString("What does not hold:\n\n")
+	for i := range rep.Rows {
+		for _, problem := range rep.Rows[i].Problems {
+			fmt.Fprintf(b, "* `%s`: %s\n", rep.Rows[i].Fault, quote(problem))
+		}
+	}
+	b.WriteString("\n")
 }
 
 func verdict(row *Row) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -16,6 +17,7 @@ type Report struct {
 	Seed    uint64    `json:"seed"`
 	Machine string    `json:"machine"`
 	Broker  string    `json:"broker"`
+	Load    string    `json:"load"` // average of the machine over 15 minutes, at the end
 	Rows    []Row     `json:"rows"`
 }
 
@@ -35,11 +37,23 @@ func (rep Report) Failed() []string {
 	return names
 }
 
-// JSON writes the report as one object.
-func (rep Report) JSON(w io.Writer) error {
+// JSON writes reports as a list.
+func JSON(w io.Writer, reports ...Report) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(rep)
+	if err := e.Encode(reports); err != nil {
+		return fmt.Errorf("faults: %w", err)
+	}
+	return nil
+}
+
+// loadAverage is that of the machine over 15 minutes, where it is known.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if fields := strings.Fields(string(text)); err == nil && len(fields) > 2 {
+		return fields[2]
+	}
+	return "not known"
 }
 
 // Head and Line are the table, row by row, for a run that is watched.
@@ -49,7 +63,8 @@ const Head = "FAULT                    LASTED  RECOVERED   LOST  TWICE  DUPL  OF
 func (row *Row) Line() string {
 	result := "ok"
 	if !row.Pass() {
-		result = "FAILED: " + strings.Join(row.Problems, "; ")
+		first, _, _ := strings.Cut(strings.Join(row.Problems, "; "), "\n")
+		result = "FAILED: " + first
 	}
 	return fmt.Sprintf("%-24s %5.1fs  %9s  %5d  %5d  %4d  %d  %s  %s", row.Fault, row.Lasted, optional(row.Recovery),
 		row.Lost, row.Wire.Twice+row.Wire.Foreign, row.Duplicates, row.Confirmed, optional(row.ReadyzFailed), result)
@@ -64,6 +79,7 @@ func optional(v *float64) string {
 
 // Table writes the report as a table of plain text.
 func (rep Report) Table(w io.Writer) error {
+	fmt.Fprintf(w, "%s, %s, seed %d, load average %s\n", rep.Broker, rep.Machine, rep.Seed, rep.Load)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "FAULT\tLASTED\tRECOVERED\tLIMIT\tLOST\tTWICE\tDUPLICATES\tOF\tREADYZ FAILED AFTER\tRESULT\n")
 	for i := range rep.Rows {

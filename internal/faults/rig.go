@@ -20,7 +20,9 @@ import (
 //
 // Its virtual host and its user are its own.
 type rig struct {
-	node    *testenv.Node
+	broker  broker
+	node    *testenv.Node // the broker, if that is RabbitMQ
+	addr    string        // of the broker
 	network *network
 	tap     *tap
 	books   *accounts
@@ -29,33 +31,55 @@ type rig struct {
 	in      *instance
 	watch   *watch
 	vhost   string
-	lock    net.Conn // of the client that has the queue for itself
+
+	user, password string   // of the instance
+	lock           net.Conn // of the client that has the queue for itself
 }
 
 const (
-	user     = "app"
-	password = "app-password"
-	queue    = "work"
-	witness  = "magne.witness" // a queue that only the witness consumes
+	queue   = "work"
+	witness = "magne.witness" // a queue that only the witness consumes
 )
 
-// newRig sets everything up, so that the instance consumes and nothing is
-// published. A rig that could not be set up is torn down.
-func newRig(ctx context.Context, node *testenv.Node, program, vhost string) (_ *rig, err error) {
-	r := &rig{node: node, vhost: vhost, books: new(accounts)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.close())
-		}
-	}()
+// newRig sets everything up around a RabbitMQ node, so that the instance consumes and
+// nothing is published. A rig that could not be set up is torn down.
+func newRig(ctx context.Context, node *testenv.Node, program, vhost string) (*rig, error) {
 	at, err := url.Parse(node.URL)
 	if err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
+	r := &rig{broker: node, node: node, addr: at.Host, vhost: vhost, user: "app", password: "app-password"}
 	if err := r.reset(ctx); err != nil {
 		return nil, err
 	}
-	if r.network, err = newNetwork(at.Host); err != nil {
+	return r.setUp(ctx, program)
+}
+
+// newEmbeddedRig is newRig around an embedded broker of its own, which has one user and
+// one virtual host.
+func newEmbeddedRig(ctx context.Context, program string) (*rig, error) {
+	e, err := startEmbedded(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{broker: e, addr: e.addr, user: "guest", password: "guest"}
+	if err := r.declareWitness(); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	if r, err = r.setUp(ctx, program); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return r, nil
+}
+
+func (r *rig) setUp(ctx context.Context, program string) (_ *rig, err error) {
+	r.books = new(accounts)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close(ctx))
+		}
+	}()
+	if r.network, err = newNetwork(r.addr); err != nil {
 		return nil, err
 	}
 	if r.tap, err = newTap(r.network.addr); err != nil {
@@ -64,11 +88,11 @@ func newRig(ctx context.Context, node *testenv.Node, program, vhost string) (_ *
 	if r.sink, err = newSink(r.books); err != nil {
 		return nil, err
 	}
-	if r.in, err = startInstance(program, r.at(r.tap.address, user, password), queue, r.sink.url); err != nil {
+	if r.in, err = startInstance(program, r.at(r.tap.address, r.user, r.password), queue, r.sink.url); err != nil {
 		return nil, err
 	}
-	r.watch = newWatch(r.in)
-	return r, r.until(ctx, "the instance is ready", func() bool { return r.watch.isReady() && r.tap.subscriptions() > 0 })
+	r.watch = newWatch(ctx, r.in)
+	return r, r.until(ctx, "ready for the first time", func() bool { return r.watch.isReady() && r.tap.subscriptions() > 0 })
 }
 
 // at is the URL of the virtual host at an address.
@@ -77,13 +101,7 @@ func (r *rig) at(addr, user, password string) string {
 }
 
 // admin is the URL for us: past the network, as guest.
-func (r *rig) admin() string {
-	at, err := url.Parse(r.node.URL)
-	if err != nil {
-		return "" // newRig has parsed it
-	}
-	return r.at(at.Host, "guest", "guest")
-}
+func (r *rig) admin() string { return r.at(r.addr, "guest", "guest") }
 
 // reset makes the virtual host and the user anew.
 func (r *rig) reset(ctx context.Context) error {
@@ -113,7 +131,7 @@ const (
 
 // eval has the node evaluate Erlang.
 func (r *rig) eval(ctx context.Context, format string) error {
-	text := fmt.Sprintf(format+"%[4]s", r.vhost, user, password, "")
+	text := fmt.Sprintf(format+"%[4]s", r.vhost, r.user, r.password, "")
 	_, err := r.node.Eval(ctx, text)
 	return err
 }
@@ -160,7 +178,7 @@ func (r *rig) able(ctx context.Context) error {
 }
 
 func (r *rig) consumeWitness() error {
-	conn, raw, err := dialRaw(r.at(r.network.addr, user, password))
+	conn, raw, err := dialRaw(r.at(r.network.addr, r.user, r.password))
 	if err != nil {
 		return err
 	}
@@ -182,15 +200,15 @@ func (r *rig) until(ctx context.Context, what string, ok func() bool) error {
 			return err
 		}
 		if !pause(ctx, 10*time.Millisecond) {
-			return fmt.Errorf("faults: %w before %s; the instance has said:\n%s", context.Cause(ctx), what, r.in.log)
+			return fmt.Errorf("faults: %w: not %s", context.Cause(ctx), what)
 		}
 	}
 	return nil
 }
 
 // close tears down what there is; the node stays.
-func (r *rig) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (r *rig) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	var err error
 	if r.load != nil {

@@ -37,7 +37,7 @@ const (
 // replaced when a fault has left it unusable. The error is about the suite; what
 // an instance did wrong is in the rows.
 func Run(ctx context.Context, list []Fault, o Options) (Report, error) {
-	rep := Report{Seed: o.Seed, Began: time.Now().UTC().Truncate(time.Second), Machine: machine()}
+	rep := newReport(o)
 	random := rand.New(rand.NewPCG(o.Seed, 0))
 	node, err := testenv.Start(ctx, testenv.Options{})
 	if err != nil {
@@ -46,23 +46,62 @@ func Run(ctx context.Context, list []Fault, o Options) (Report, error) {
 	defer func() { _ = node.Stop() }() // it was of use
 	rep.Broker = version(ctx, node)
 	for i, f := range list {
-		row, err := runOne(ctx, node, &f, fmt.Sprintf("chaos%d", i), o, random)
-		if err != nil {
-			if ctx.Err() != nil {
-				return rep, fmt.Errorf("faults: %w", context.Cause(ctx))
-			}
-			row.Problems = append(row.Problems, err.Error())
-			_ = node.Stop()
-			if node, err = testenv.Start(ctx, testenv.Options{}); err != nil {
-				return rep, fmt.Errorf("faults: %w", err)
-			}
+		row, err := runOne(ctx, &f, o, random, func(ctx context.Context) (*rig, error) {
+			return newRig(ctx, node, o.Program, fmt.Sprintf("chaos%d", i))
+		})
+		if ctx.Err() != nil {
+			return rep, fmt.Errorf("faults: %w", context.Cause(ctx))
 		}
-		rep.Rows = append(rep.Rows, row)
-		if o.Row != nil {
-			o.Row(row)
+		rep.take(row, err, o)
+		if err == nil {
+			continue
+		}
+		_ = node.Stop()
+		if node, err = testenv.Start(ctx, testenv.Options{}); err != nil {
+			return rep, fmt.Errorf("faults: %w", err)
 		}
 	}
 	return rep, nil
+}
+
+// RunEmbedded is Run with the embedded broker: each fault has one of its own.
+func RunEmbedded(ctx context.Context, list []Fault, o Options) (Report, error) {
+	rep := newReport(o)
+	rep.Broker = "the embedded broker"
+	random := rand.New(rand.NewPCG(o.Seed, 0))
+	for _, f := range list {
+		var b broker
+		row, err := runOne(ctx, &f, o, random, func(ctx context.Context) (*rig, error) {
+			r, err := newEmbeddedRig(ctx, o.Program)
+			if err == nil {
+				b = r.broker
+			}
+			return r, err
+		})
+		if b != nil {
+			err = errors.Join(err, b.Stop())
+		}
+		if ctx.Err() != nil {
+			return rep, fmt.Errorf("faults: %w", context.Cause(ctx))
+		}
+		rep.take(row, err, o)
+	}
+	return rep, nil
+}
+
+func newReport(o Options) Report {
+	return Report{Seed: o.Seed, Began: time.Now().UTC().Truncate(time.Second), Machine: machine()}
+}
+
+// take adds a row, and shows it.
+func (rep *Report) take(row Row, err error, o Options) {
+	if err != nil {
+		row.Problems = append(row.Problems, err.Error())
+	}
+	rep.Rows, rep.Load = append(rep.Rows, row), loadAverage()
+	if o.Row != nil {
+		o.Row(row)
+	}
 }
 
 // version asks the node for its own.
@@ -81,20 +120,20 @@ type times struct {
 }
 
 // runOne runs one fault. The row is good as far as the run has come.
-func runOne(ctx context.Context, node *testenv.Node, f *Fault, vhost string, o Options, random *rand.Rand) (row Row, err error) {
+func runOne(ctx context.Context, f *Fault, o Options, random *rand.Rand, setUp func(context.Context) (*rig, error)) (row Row, err error) {
 	row = Row{Fault: f.Name, Title: f.Title}
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*patience, errors.New("the run takes too long"))
 	defer cancel()
-	r, err := newRig(ctx, node, o.Program, vhost)
+	r, err := setUp(ctx)
 	if err != nil {
 		return row, err
 	}
 	defer func() {
 		row.Tally, row.Wire = r.books.tally(), r.tap.seen()
-		err = errors.Join(err, r.close())
+		err = errors.Join(err, r.close(ctx))
 	}()
 	rate := defaulted(o.Rate, 100)
-	r.load = newLoad(r.books, r.admin(), queue, rate, publishers)
+	r.load = newLoad(ctx, r.books, r.admin(), queue, rate, publishers)
 	if err := r.until(ctx, "some messages are executed", func() bool { return r.books.tally().Executed >= rate/2 }); err != nil {
 		return row, err
 	}

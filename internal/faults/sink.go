@@ -19,7 +19,7 @@ type sink struct {
 	books  *accounts
 	url    string
 	slow   time.Duration // of one task of four
-	stall  atomic.Bool   // from now on tasks that take long do not end
+	stall  atomic.Int64  // so many tasks that take long do not end soon
 	lag    atomic.Bool   // from now on tasks take longer by lagging
 	server *http.Server
 	wg     sync.WaitGroup
@@ -30,6 +30,7 @@ const (
 	slowTask  = 400 * time.Millisecond
 	soakTask  = 100 * time.Millisecond // slowTask of a soak
 	lagging   = 800 * time.Millisecond
+	stalled   = 5
 	stalls    = 10 * time.Second // longer than the fault
 )
 
@@ -60,7 +61,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if n%4 == 0 {
 		takes = s.slow
 	}
-	if n%4 == 0 && s.stall.Load() {
+	if n%4 == 0 && s.stall.Add(-1) >= 0 {
 		takes = stalls
 	}
 	if s.lag.Load() {

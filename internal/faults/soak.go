@@ -104,7 +104,7 @@ func (l *lap) run(ctx context.Context) error {
 		return err
 	}
 	r.sink.slow = soakTask
-	r.load = newLoad(r.books, r.admin(), queue, defaulted(l.o.Rate, 500), soakPublishers)
+	r.load = newLoad(ctx, r.books, r.admin(), queue, defaulted(l.o.Rate, 500), soakPublishers)
 	faults, slowest := map[string]int{}, map[string]float64{}
 	var problems []string
 	for r.books.count() < defaulted(l.o.Lap, 20_000) && ctx.Err() == nil && len(problems) == 0 {
@@ -122,7 +122,7 @@ func (l *lap) run(ctx context.Context) error {
 		problems = append(problems, fmt.Sprintf("lap %d, at the end: %v", l.soak.Laps, err))
 	}
 	tally, wire := r.books.tally(), r.tap.seen()
-	if err := r.close(); err != nil {
+	if err := r.close(ctx); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {

@@ -34,8 +34,8 @@ type answer struct {
 const lookEvery = 50 * time.Millisecond
 
 // newWatch begins to look, until stop.
-func newWatch(in *instance) *watch {
-	ctx, cancel := context.WithCancel(context.Background())
+func newWatch(ctx context.Context, in *instance) *watch {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &watch{in: in, ctx: ctx, cancel: cancel}
 	w.wg.Go(func() {
 		for ctx.Err() == nil {

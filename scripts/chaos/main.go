@@ -29,8 +29,8 @@ func main() {
 // options of the command line.
 type options struct {
 	faults.Options
-	only, output, page string
-	list               bool
+	only, output, page, broker string
+	list                       bool
 
 	soak, lap int
 	state     string
@@ -39,6 +39,7 @@ type options struct {
 func parse() (o options, err error) {
 	flag.StringVar(&o.output, "o", "table", "output: table or json")
 	flag.StringVar(&o.only, "run", "", "only the faults that match this regular expression")
+	flag.StringVar(&o.broker, "broker", "both", "the broker: rabbitmq, embedded or both")
 	flag.BoolVar(&o.list, "list", false, "list the faults and run none")
 	flag.StringVar(&o.page, "page", "", "write the report to this file, too, as docs/faults.md has it")
 	flag.StringVar(&o.Program, "program", "", "the magne-actors to run; built when empty")
@@ -52,6 +53,9 @@ func parse() (o options, err error) {
 	if o.output != "table" && o.output != "json" || flag.NArg() > 0 {
 		return o, errors.New("-o is table or json, and there are no arguments")
 	}
+	if !slices.Contains([]string{"rabbitmq", "embedded", "both"}, o.broker) {
+		return o, errors.New("-broker is rabbitmq, embedded or both")
+	}
 	return o, nil
 }
 
@@ -60,12 +64,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	list, err := chosen(o.only)
+	match, err := regexp.Compile(o.only)
 	if err != nil {
-		return err
+		return fmt.Errorf("-run: %w", err)
 	}
 	if o.list {
-		for _, f := range list {
+		for _, f := range chosen(faults.Faults(), match) {
 			fmt.Printf("%-28s %s\n", f.Name, f.Title)
 		}
 		return nil
@@ -85,43 +89,65 @@ func run() error {
 	if o.soak > 0 {
 		return runSoak(ctx, &o)
 	}
-	fmt.Fprintf(os.Stderr, "%d faults, seed %d\n%s\n", len(list), o.Seed, faults.Head)
-	o.Row = func(row faults.Row) { fmt.Fprintln(os.Stderr, row.Line()) }
-	rep, err := faults.Run(ctx, list, o.Options)
-	return errors.Join(err, show(rep, &o))
+	return runFaults(ctx, &o, match)
 }
 
 // chosen are the faults that match.
-func chosen(pattern string) ([]faults.Fault, error) {
-	match, err := regexp.Compile(pattern)
-	if err != nil {
-		return nil, fmt.Errorf("-run: %w", err)
-	}
-	list := slices.DeleteFunc(faults.Faults(), func(f faults.Fault) bool { return !match.MatchString(f.Name) })
-	if len(list) == 0 {
-		return nil, fmt.Errorf("-run %q matches no fault; -list shows them", pattern)
-	}
-	return list, nil
+func chosen(list []faults.Fault, match *regexp.Regexp) []faults.Fault {
+	return slices.DeleteFunc(list, func(f faults.Fault) bool { return !match.MatchString(f.Name) })
 }
 
-func show(rep faults.Report, o *options) error {
-	write := rep.Table
+// runFaults runs the faults on the brokers that were asked for, and shows what was
+// measured also when one of them could not be run to the end.
+func runFaults(ctx context.Context, o *options, match *regexp.Regexp) error {
+	o.Row = func(row faults.Row) { fmt.Fprintln(os.Stderr, row.Line()) }
+	var reports []faults.Report
+	var errs []error
+	for _, b := range []struct {
+		name string
+		list []faults.Fault
+		run  func(context.Context, []faults.Fault, faults.Options) (faults.Report, error)
+	}{{"rabbitmq", faults.Faults(), faults.Run}, {"embedded", faults.Embedded(), faults.RunEmbedded}} {
+		list := chosen(b.list, match)
+		if o.broker != "both" && o.broker != b.name || len(list) == 0 || ctx.Err() != nil {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: %d faults, seed %d\n%s\n", b.name, len(list), o.Seed, faults.Head)
+		rep, err := b.run(ctx, list, o.Options)
+		reports, errs = append(reports, rep), append(errs, err)
+		if failed := rep.Failed(); len(failed) > 0 {
+			errs = append(errs, fmt.Errorf("%s: failed: %s", b.name, strings.Join(failed, ", ")))
+		}
+	}
+	if len(reports) == 0 {
+		errs = append(errs, fmt.Errorf("-run %q matches no fault; -list shows them", o.only))
+	}
+	return errors.Join(append(errs, show(reports, o))...)
+}
+
+// show writes the reports to stdout, and the page if one is wanted.
+func show(reports []faults.Report, o *options) error {
 	if o.output == "json" {
-		write = rep.JSON
-	}
-	if err := write(os.Stdout); err != nil {
-		return err
-	}
-	if o.page != "" {
-		var page strings.Builder
-		if err := errors.Join(rep.Page(&page), os.WriteFile(o.page, []byte(page.String()), 0o644)); err != nil {
+		if err := faults.JSON(os.Stdout, reports...); err != nil {
 			return err
 		}
 	}
-	if failed := rep.Failed(); len(failed) > 0 {
-		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
+	for _, rep := range reports {
+		if o.output == "json" {
+			break
+		}
+		if err := rep.Table(os.Stdout); err != nil {
+			return err
+		}
 	}
-	return nil
+	if o.page == "" {
+		return nil
+	}
+	var page strings.Builder
+	if err := faults.Page(&page, reports...); err != nil {
+		return err
+	}
+	return os.WriteFile(o.page, []byte(page.String()), 0o644)
 }
 
 // runSoak runs a soak and prints its books after each lap, and at the end.
