@@ -15,7 +15,9 @@ type Tally struct {
 	Removed int `json:"removed"`
 	// Dead are in the dead-letter queue, and were never done.
 	Dead int `json:"dead"`
-	// Lost were confirmed, and neither executed nor removed nor dead.
+	// Left are in the queue when the instance has stopped: it did not come to them.
+	Left int `json:"left"`
+	// Lost were confirmed, and are none of these.
 	Lost int `json:"lost"`
 	// Duplicates are executions beyond the first of the same attempt.
 	Duplicates int `json:"duplicates"`
@@ -34,6 +36,7 @@ type message struct {
 	done    bool
 	removed bool
 	dead    bool
+	left    bool
 }
 
 // attempts is how many of a message the endpoint asks for: the first, and one more
@@ -73,6 +76,7 @@ func (a *accounts) begun(n, attempt int) {
 }
 func (a *accounts) done(n int) { a.of(n, func(m *message) { m.done = true }) }
 func (a *accounts) dead(n int) { a.of(n, func(m *message) { m.dead = true }) }
+func (a *accounts) left(n int) { a.of(n, func(m *message) { m.left = true }) }
 
 // remove excuses what may have been in a queue that is gone: all that was published
 // and is not done.
@@ -115,6 +119,8 @@ func (a *accounts) tally() Tally {
 			t.Executed++
 		case m.dead:
 			t.Dead++
+		case m.left:
+			t.Left++
 		case m.removed && m.outcome == confirmed:
 			t.Removed++
 		case m.outcome == confirmed:
@@ -133,6 +139,7 @@ func (t Tally) plus(u Tally) Tally {
 	t.Executed += u.Executed
 	t.Removed += u.Removed
 	t.Dead += u.Dead
+	t.Left += u.Left
 	t.Lost += u.Lost
 	t.Duplicates += u.Duplicates
 	return t

@@ -13,20 +13,7 @@ const deadQueue = "magne.v1.dead." + queue
 
 // deadLetters takes the dead letters and notes their numbers.
 func (r *rig) deadLetters() error {
-	err := r.asAdmin(func(ch *amqp091.Channel) error {
-		for {
-			d, ok, err := ch.Get(deadQueue, true)
-			if err != nil || !ok {
-				return err
-			}
-			var body struct {
-				Args []int `json:"args"`
-			}
-			if json.Unmarshal(d.Body, &body) == nil && len(body.Args) == 1 {
-				r.books.dead(body.Args[0])
-			}
-		}
-	})
+	_, err := r.takeAll(deadQueue, r.books.dead)
 	if reply, is := errors.AsType[*amqp091.Error](err); is && reply.Code == amqp091.NotFound {
 		return nil // there was never one, or the fault has deleted it
 	}
@@ -36,11 +23,29 @@ func (r *rig) deadLetters() error {
 // empty is nil when the instance has settled all that it had: what it has not is
 // back in the queue when it is gone.
 func (r *rig) empty() error {
-	return r.asAdmin(func(ch *amqp091.Channel) error {
-		q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
-		if err == nil && q.Messages > 0 {
-			err = fmt.Errorf("%d messages are left in the queue", q.Messages)
+	n, err := r.takeAll(queue, r.books.left)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("faults: %d messages are left in the queue", n)
+	}
+	return err
+}
+
+// takeAll takes all messages out of a queue and notes their numbers.
+func (r *rig) takeAll(name string, note func(number int)) (n int, err error) {
+	err = r.asAdmin(func(ch *amqp091.Channel) error {
+		for {
+			d, ok, err := ch.Get(name, true)
+			if err != nil || !ok {
+				return err
+			}
+			n++
+			var body struct {
+				Args []int `json:"args"`
+			}
+			if json.Unmarshal(d.Body, &body) == nil && len(body.Args) == 1 {
+				note(body.Args[0])
+			}
 		}
-		return err
 	})
+	return n, err
 }

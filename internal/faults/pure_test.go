@@ -132,8 +132,11 @@ func TestTally(t *testing.T) {
 	a.remove() // excuses 3, 4, 5
 	a.answered(a.publish(), confirmed)
 	a.answered(a.publish(), refused)
+	last := a.publish()
+	a.answered(last, confirmed)
+	a.left(last)
 	a.done(99) // not ours
-	want := Tally{Published: 9, Confirmed: 7, Unknown: 1, Refused: 1, Executed: 3, Removed: 3, Dead: 1, Lost: 1, Duplicates: 1}
+	want := Tally{Published: 10, Confirmed: 8, Left: 1, Unknown: 1, Refused: 1, Executed: 3, Removed: 3, Dead: 1, Lost: 1, Duplicates: 1}
 	if got := a.tally(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

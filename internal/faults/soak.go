@@ -170,8 +170,8 @@ func (s *Soak) Happened() int {
 
 // Line says the books in one line.
 func (s *Soak) Line() string {
-	return fmt.Sprintf("%d of %d deliveries in %d laps, %.0f s: %d faults, %d confirmed, %d executed, %d dead letters, %d lost, %d settled twice, %d duplicates, %d problems",
-		s.Wire.Delivered, s.Target, s.Laps, s.Seconds, s.Happened(), s.Confirmed, s.Executed, s.Dead, s.Lost, s.Wire.Twice+s.Wire.Foreign, s.Duplicates, len(s.Problems))
+	return fmt.Sprintf("%d of %d deliveries in %d laps, %.0f s: %d faults, %d confirmed, %d executed, %d dead letters, %d lost, %d left, %d settled twice, %d duplicates, %d problems",
+		s.Wire.Delivered, s.Target, s.Laps, s.Seconds, s.Happened(), s.Confirmed, s.Executed, s.Dead, s.Lost, s.Left, s.Wire.Twice+s.Wire.Foreign, s.Duplicates, len(s.Problems))
 }
 
 // JSON writes the books as one object.
