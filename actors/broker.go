@@ -81,6 +81,8 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onSubscribe(m)
 	case *subscribed:
 		b.onSubscribed(m)
+	case *starving:
+		b.onStarving(m)
 	case *redeclare:
 		b.onRedeclare(m.pool)
 	case *declared:

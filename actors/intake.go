@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type intake struct {
 	credit   int           // of consumer
 	declared int           // epoch of the session on which the queue was last declared
 	again    time.Time     // when it was last declared because a copy reached no queue
+	doubted  time.Time     // when its consumer was last given up because it starved
+	doubt    error         // why the consumer is being given up
 }
 
 // retiree is a consumer that was cancelled and is closed when its last delivery is
@@ -232,28 +235,6 @@ func (b *brokerActor) declare(in *intake) {
 	})
 }
 
-// redeclareRest is the time between two declarations that unroutable copies ask for:
-// all that are underway come back at once.
-const redeclareRest = time.Second
-
-// onRedeclare declares the queue and its dead-letter queue once more. The copies that
-// came back are published again whatever becomes of it.
-func (b *brokerActor) onRedeclare(p *pool) {
-	in := b.intakes[p]
-	if in == nil || b.session == nil || time.Since(in.again) < redeclareRest {
-		return
-	}
-	in.again = time.Now()
-	session := b.session
-	b.own(func() {
-		ctx, cancel := context.WithTimeout(b.ctx, subscribeTimeout)
-		defer cancel()
-		if err := session.Declare(ctx, p.Queue); err != nil {
-			p.log.Error("cannot declare the queues again", "queue", p.Queue.Name, "err", err)
-		}
-	})
-}
-
 func (b *brokerActor) onDeclared(m *declared) {
 	in := b.intakes[m.pool]
 	switch {
@@ -350,8 +331,9 @@ func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
 	}
 	in.consumer = nil
 	if m.err == nil {
-		m.err = errors.New("the consumer ended")
+		m.err = cmp.Or(in.doubt, errors.New("the consumer ended"))
 	}
+	in.doubt = nil
 	b.resubscribe(in, liveEnded, m.err)
 }
 

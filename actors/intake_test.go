@@ -111,3 +111,28 @@ func TestADeletedDeadLetterQueueIsDeclaredAgain(t *testing.T) {
 		r.finish()
 	})
 }
+
+// A consumer that the broker has forgotten is given up once in 30 s, and another one gets
+// what waits; whoever is busy or gone is left alone.
+func TestAStarvingConsumerIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Pool{Mux: naps(time.Second)})
+		tag := func() string { return find(r.system.Tree(), "router:work").Consumer.Tag }
+		first := tag()
+		r.system.Probed("work", time.Now(), "5 messages wait", true)
+		r.until("there is another consumer", func() bool { return tag() != first && r.broker.Consumers("work") == 1 })
+		second := tag()
+		r.system.Probed("work", time.Now(), "5 messages wait", true)
+		wait(doubtRest - 2*time.Second)
+		if tag() != second {
+			t.Error("the second consumer was given up at once, too")
+		}
+		wait(2 * time.Second)
+		r.system.Probed("work", time.Now(), "5 messages wait", true)
+		r.until("there is a third consumer", func() bool { return tag() != second && r.broker.Consumers("work") == 1 })
+		r.system.Probed("nobody", time.Now(), "", true)
+		r.put(5, "nap")
+		r.until("all is done", func() bool { return r.broker.Acked() == 5 })
+		r.finish()
+	})
+}

@@ -138,6 +138,7 @@ func (p *pool) inspectIntake(n *supervisor.Node, paused bool, at time.Time) {
 
 // Probed tells what the broker has said of a pool's queue, and whether that means
 // that the pool gets nothing although it should. Where that changes it is an event.
+// A consumer that starves is given up, and another one subscribed, once in 30 s.
 // It does not block; of a pool that there is not it does nothing.
 func (s *System) Probed(pool string, at time.Time, answer string, starved bool) {
 	p, err := s.pool(pool)
@@ -145,6 +146,9 @@ func (s *System) Probed(pool string, at time.Time, answer string, starved bool) 
 		return
 	}
 	old := p.probed.Swap(&probe{at, answer, starved})
+	if starved {
+		p.send(p.broker, &starving{p, answer})
+	}
 	switch was := old != nil && old.starved; {
 	case starved && !was:
 		p.log.Error("starved: "+answer, "queue", p.Queue.Name) //nolint:sloglint // the finding is the message

@@ -148,6 +148,11 @@ type (
 		flight   *flight
 		consumer broker.Consumer // that the delivery is settled on afterwards
 	}
+	// starving says that a consumer gets nothing although messages wait.
+	starving struct {
+		pool   *pool
+		answer string
+	}
 	// redeclare says that a copy reached no queue: somebody has deleted it.
 	redeclare struct{ pool *pool }
 
