@@ -19,6 +19,8 @@ type Tally struct {
 	Left int `json:"left"`
 	// Lost were confirmed, and are none of these.
 	Lost int `json:"lost"`
+	// Missing are the numbers of the lost.
+	Missing []int `json:"missing,omitempty"`
 	// Duplicates are executions beyond the first of the same attempt.
 	Duplicates int `json:"duplicates"`
 }
@@ -102,7 +104,7 @@ func (a *accounts) tally() Tally {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := Tally{Published: len(a.messages)}
-	for _, m := range a.messages {
+	for n, m := range a.messages {
 		switch m.outcome {
 		case confirmed:
 			t.Confirmed++
@@ -125,6 +127,7 @@ func (a *accounts) tally() Tally {
 			t.Removed++
 		case m.outcome == confirmed:
 			t.Lost++
+			t.Missing = append(t.Missing, n)
 		}
 	}
 	return t

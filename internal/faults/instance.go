@@ -26,6 +26,8 @@ type instance struct {
 	client control.Client
 	http   http.Client
 	log    *tail
+	file   *os.File      // all of the log
+	keep   bool          // the directory, for whoever looks into a problem
 	exited chan struct{} // closed when it has ended
 	wg     sync.WaitGroup
 }
@@ -87,7 +89,11 @@ func startInstance(program, url, queue, hook string) (*instance, error) {
 	}
 	in.cmd = exec.Command(program, "run", "-c", file)
 	in.cmd.Dir, in.cmd.Env = dir, environment()
-	in.cmd.Stdout, in.cmd.Stderr, in.cmd.SysProcAttr = in.log, in.log, leash()
+	if in.file, err = os.Create(filepath.Join(dir, "log.txt")); err != nil {
+		return nil, errors.Join(fmt.Errorf("faults: instance: %w", err), os.RemoveAll(dir))
+	}
+	out := io.MultiWriter(in.log, in.file)
+	in.cmd.Stdout, in.cmd.Stderr, in.cmd.SysProcAttr = out, out, leash()
 	if err := in.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("faults: instance: %w", err), os.RemoveAll(dir))
 	}
@@ -166,10 +172,17 @@ func (in *instance) stop(ctx context.Context) error {
 	return nil
 }
 
-// close ends the process whatever it does, and removes its directory.
+// close ends the process whatever it does, and removes its directory unless that is to
+// be kept.
 func (in *instance) close() error {
 	_ = in.cmd.Process.Kill() // it has ended, mostly
 	in.wg.Wait()
+	if err := in.file.Close(); err != nil {
+		return fmt.Errorf("faults: instance: %w", err)
+	}
+	if in.keep {
+		return nil
+	}
 	if err := os.RemoveAll(in.dir); err != nil {
 		return fmt.Errorf("faults: instance: %w", err)
 	}

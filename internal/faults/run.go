@@ -213,5 +213,6 @@ func (r *rig) finish(ctx context.Context) error {
 	if r.in.log.crashed() {
 		return fmt.Errorf("faults: a panic or a race:\n%s", r.in.log)
 	}
-	return r.empty()
+	// Copies that still waited for their turn were published at the end.
+	return errors.Join(r.empty(), r.deadLetters())
 }

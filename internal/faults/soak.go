@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/testenv"
@@ -106,10 +107,11 @@ func (l *lap) run(ctx context.Context) error {
 	r.sink.slow = soakTask
 	r.load = newLoad(ctx, r.books, r.admin(), queue, defaulted(l.o.Rate, 500), soakPublishers)
 	faults, slowest := map[string]int{}, map[string]float64{}
-	var problems []string
+	var problems, order []string
 	for r.books.count() < defaulted(l.o.Lap, 20_000) && ctx.Err() == nil && len(problems) == 0 {
 		pause(ctx, time.Duration(l.random.Int64N(int64(3*time.Second))))
 		f := harmless()[l.random.IntN(len(harmless()))]
+		order = append(order, fmt.Sprintf("%s at %d", f.Name, r.books.count()))
 		t, err := r.suffer(ctx, &f)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("lap %d, %s: %v", l.soak.Laps, f.Name, err))
@@ -122,6 +124,11 @@ func (l *lap) run(ctx context.Context) error {
 		problems = append(problems, fmt.Sprintf("lap %d, at the end: %v", l.soak.Laps, err))
 	}
 	tally, wire := r.books.tally(), r.tap.seen()
+	if tally.Lost > 0 {
+		problems = append(problems, fmt.Sprintf("lap %d: %d lost: %v; the faults: %s", l.soak.Laps, tally.Lost, tally.Missing, strings.Join(order, ", ")))
+	}
+	tally.Missing = nil // other laps begin with the same numbers
+	r.in.keep = len(problems) > 0
 	if err := r.close(ctx); err != nil {
 		return err
 	}
