@@ -30,6 +30,9 @@ type Fault struct {
 	// renews says that the instance must subscribe anew.
 	renews bool
 	why    *regexp.Regexp // what `why` must say while it lasts
+	// brief says that what it does is over in a moment each time: an event may say the
+	// cause in place of `why`, which nobody may have asked in time.
+	brief bool
 	// more is how much longer than usual the recovery may take, and reason why.
 	more   time.Duration
 	reason string

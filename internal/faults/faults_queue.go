@@ -84,7 +84,7 @@ func consumerTimeout() Fault {
 	const set = `application:set_env(rabbit, consumer_timeout, `
 	return Fault{
 		Name: "consumer-timeout", Title: "five tasks outlast the broker's consumer_timeout (2 s), for 6 s",
-		lasts: 6 * time.Second, keeps: true, renews: true, why: says(`timed out|timeout`), more: reconnectMax, reason: capped,
+		lasts: 6 * time.Second, brief: true, keeps: true, renews: true, why: says(`timed out|timeout`), more: reconnectMax, reason: capped,
 		inject: func(ctx context.Context, r *rig) error {
 			r.sink.stall.Store(stalled)
 			return r.eval(ctx, `application:set_env(rabbit, channel_tick_interval, 500), `+set+`2000)`+closeUser)

@@ -58,7 +58,7 @@ func (row *Row) take(f *Fault, t times, r *rig) {
 		until = time.Now() // the answer is about what was a moment ago
 	}
 	row.Why, row.named = named(f, r.watch.heard(t.begun, until))
-	if !row.named && f.lasts == 0 {
+	if !row.named && (f.lasts == 0 || f.brief) {
 		said, ok := named(f, r.events(t.begun))
 		if ok {
 			row.Why, row.named = "event: "+said, true
