@@ -189,11 +189,11 @@ func (in *instance) close() error {
 	return nil
 }
 
-// tail keeps the end of what a process writes, and whether it wrote of a crash.
+// tail keeps the end of what a process writes, and what it first wrote of a crash.
 type tail struct {
 	mu      sync.Mutex
 	text    []byte
-	crashes int
+	crashes []byte // the first line of them
 }
 
 const tailSize = 16 << 10
@@ -202,8 +202,10 @@ const tailSize = 16 << 10
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, sign := range []string{"panic: ", "DATA RACE"} {
-		t.crashes += bytes.Count(b, []byte(sign))
+	for line := range bytes.Lines(b) {
+		if t.crashes == nil && (bytes.Contains(line, []byte("panic: ")) || bytes.Contains(line, []byte("DATA RACE"))) {
+			t.crashes = bytes.Clone(line)
+		}
 	}
 	t.text = append(t.text, b...)
 	if extra := len(t.text) - tailSize; extra > 0 {
@@ -218,8 +220,9 @@ func (t *tail) String() string {
 	return string(t.text)
 }
 
-func (t *tail) crashed() bool {
+// crash is what was first said of a panic or a race; "" is none.
+func (t *tail) crash() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.crashes > 0
+	return string(t.crashes)
 }

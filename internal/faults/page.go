@@ -20,6 +20,8 @@ What magne-actors does when the broker, the network, the rights or the queue fai
 | dupl. | executions beyond the first of an attempt, of so many messages. Delivery is at least once: what runs when the connection goes is delivered again |
 | /readyz | after how long it failed; - where the pool goes on consuming |
 
+` + "`make soak N=1000000`" + ` puts one instance after the other under a load of some hundred messages a second, while faults that remove no message happen at random, and keeps the same books; it can be ended and goes on from its state file. A lap in which something does not hold keeps the whole log of its instance.
+
 `
 
 // Page writes reports as docs/faults.md.

@@ -30,6 +30,9 @@ type Row struct {
 	// Problems are what does not hold; none is a pass.
 	Problems []string `json:"problems"`
 
+	// Log is the instance's, all of it; "" where nothing is wrong.
+	Log string `json:"log,omitempty"`
+
 	// Of the judgement.
 	blind bool // /readyz was well when the fault had lasted
 	named bool // why has named the cause

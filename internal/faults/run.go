@@ -145,6 +145,9 @@ func runOne(ctx context.Context, f *Fault, o Options, random *rand.Rand, setUp f
 	}
 	row.Tally, row.Wire = r.books.tally(), r.tap.seen()
 	row.judge(f, o.Slack)
+	if r.in.keep = err != nil || !row.Pass(); r.in.keep {
+		row.Log = r.in.file.Name()
+	}
 	return row, err
 }
 
@@ -210,9 +213,10 @@ func (r *rig) finish(ctx context.Context) error {
 	if err := r.in.stop(stopping); err != nil {
 		return err
 	}
-	if r.in.log.crashed() {
-		return fmt.Errorf("faults: a panic or a race:\n%s", r.in.log)
-	}
 	// Copies that still waited for their turn were published at the end.
-	return errors.Join(r.empty(), r.deadLetters())
+	err := errors.Join(r.empty(), r.deadLetters())
+	if crash := r.in.log.crash(); crash != "" {
+		err = errors.Join(fmt.Errorf("faults: a panic or a race: %s", crash), err)
+	}
+	return err
 }
