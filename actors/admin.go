@@ -176,10 +176,11 @@ func (s *System) AddPool(ctx context.Context, o Pool) error {
 		return err
 	}
 	defer s.unlock()
-	return s.add(ctx, o)
+	return s.add(ctx, o, nil)
 }
 
-func (s *System) add(ctx context.Context, o Pool) error {
+// add starts a pool, which may follow one that has ended.
+func (s *System) add(ctx context.Context, o Pool, old *pool) error {
 	o = o.withDefaults()
 	if err := errors.Join(append(o.problems(), s.nameTaken(o.Name))...); err != nil {
 		return fmt.Errorf("actors: add pool %q: %w", o.Name, err)
@@ -188,6 +189,7 @@ func (s *System) add(ctx context.Context, o Pool) error {
 	if err != nil {
 		return err
 	}
+	p.follow(old)
 	s.put(append(slices.Clone(s.all()), p))
 	if err := s.addChild(ctx, p.child()); err != nil {
 		s.put(without(s.all(), p))
@@ -304,7 +306,7 @@ func (s *System) ReplacePool(ctx context.Context, o Pool) error {
 	if err := s.remove(ctx, p); err != nil {
 		return err
 	}
-	if err := s.add(ctx, o); err != nil {
+	if err := s.add(ctx, o, p); err != nil {
 		return err
 	}
 	if suspended {

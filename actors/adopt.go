@@ -1,10 +1,6 @@
 package actors
 
-import (
-	"time"
-
-	"github.com/magne-actors/magne-actors/broker"
-)
+import "time"
 
 // This file is what the router does so that a message that is delivered again is not
 // run again, as long as this process lives.
@@ -162,50 +158,4 @@ func (r *router) drop(f *flight) {
 		r.pool.memory.forget(f.key)
 	}
 	r.checkDrained()
-}
-
-// noteAcked remembers a flight that was acked on that consumer, for the case that the
-// ack does not arrive.
-func (r *router) noteAcked(f *flight, s *source) {
-	if f.key.id == "" {
-		return
-	}
-	at := f.ended
-	if f.state.Load() != stateDone || f.verdict.action != ackIt {
-		at = time.Now() // it was abandoned, or a copy had to be published first
-	}
-	r.pool.memory.acked(f.key, r.sum(f), s, at)
-}
-
-// sum is that of the content of f. The worker has computed it unless the task runs.
-func (r *router) sum(f *flight) uint64 {
-	if f.state.Load() == stateDone {
-		return f.sum
-	}
-	return sumOf(r.pool.seed, f.delivery)
-}
-
-// settle ends a flight: all its deliveries get the same verdict. The watermark is
-// lowered once the broker has been told; it reports whether it will be.
-func (r *router) settle(f *flight, v broker.Verdict) bool {
-	if !r.remove(f) {
-		return false
-	}
-	told, lost := false, 0
-	for i, c := range f.claims {
-		if r.settleClaim(f, c, v, i == 0) {
-			told = true
-		} else {
-			lost++
-		}
-		r.checkRetired(c.source)
-	}
-	f.copied = f.copied || told
-	if v == broker.Ack {
-		for range lost {
-			r.remember(f)
-		}
-	}
-	r.checkDrained()
-	return told
 }

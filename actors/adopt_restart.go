@@ -89,3 +89,11 @@ func (r *router) start(f *flight) {
 	r.backlog.push(f)
 	r.dispatch()
 }
+
+// follow takes over what old, whose router has ended, remembers of the same queue.
+func (p *pool) follow(old *pool) {
+	if old != nil && old.Queue.Name == p.Queue.Name {
+		p.memory, p.seed = old.memory, old.seed
+		p.memory.resize(recentFor(p.High))
+	}
+}

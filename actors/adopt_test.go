@@ -363,3 +363,20 @@ func TestAdoptionAcrossARestartOfTheRouter(t *testing.T) {
 		r.expect(r.finish())
 	})
 }
+
+// TestResultsAreKeptAcrossAReload: the tasks ended when the connection was lost.
+func TestResultsAreKeptAcrossAReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		r := start(t, Pool{Slots: 5, Mux: counted(10*time.Second, &runs, nil)})
+		r.send(3)
+		wait(time.Second)
+		r.broker.Deny(errors.New("down"))
+		r.broker.CutSessions()
+		wait(20 * time.Second)
+		r.expect(r.system.ReplacePool(t.Context(), withQueue(Pool{Slots: 4, Mux: counted(10*time.Second, &runs, nil)})))
+		r.broker.Deny(nil)
+		r.quiet()
+		r.books(&runs, 3, PoolStats{Acked: 3, Recalled: 3})
+	})
+}

@@ -25,6 +25,17 @@
 // settled; its task runs on and the broker delivers it again. So tasks run at
 // least once.
 //
+// Deduplication. A message with a message-id that is delivered again while its task
+// runs here is adopted: the task is not started twice, and the delivery that came
+// last is settled when it ends. One whose task has ended here, and whose ack was not
+// sent or may not have arrived, is settled with the result and not run. This holds for
+// a pool, across sessions, pauses, restarts of its router and ReplacePool; not across
+// processes. It is never done with a message that a publisher sends anew when the one
+// with its id is done, as long as the two differ in a property or the body, or the
+// connection was not lost within the minute before; Pool.Dedup switches it off. Two
+// messages with equal ids and contents that are there at the same time are one: the
+// task runs once, and both get its verdict.
+//
 // Order. Tasks of a pool start in the order of their deliveries, as far as
 // workers are free; they end in any order. A retry goes to the end of the queue.
 //

@@ -336,30 +336,6 @@ func (r *router) republishLater(f *flight, err error) {
 	r.after(f, wait, &republish{f})
 }
 
-// settleClaim settles one of the deliveries of f, the first of which says what f was,
-// and reports whether the broker will be told.
-func (r *router) settleClaim(f *flight, c claim, v broker.Verdict, first bool) bool {
-	err := c.source.consumer.Settle(c.tag, v)
-	switch {
-	case err != nil:
-		r.pool.counters.lost.Add(1)
-		c.source.window.mark.Done(1)
-		if !errors.Is(err, broker.ErrStale) {
-			r.pool.log.Error("cannot settle a delivery", r.pool.named(f, "err", err)...)
-		}
-		return false
-	case first || v != broker.Ack:
-		r.pool.counters.count(f, v)
-	default:
-		r.pool.counters.duplicates.Add(1)
-	}
-	r.pool.settled.Add(1)
-	if v == broker.Ack {
-		r.noteAcked(f, c.source)
-	}
-	return true
-}
-
 // onConsumerLost forgets what the dead consumer had delivered. Running tasks run
 // on; they hold no delivery any more, until it comes again.
 func (r *router) onConsumerLost(s *source) {

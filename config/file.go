@@ -142,6 +142,7 @@ type Pool struct {
 	Intensity    int
 	Period       time.Duration
 	OnPanic      string `mapstructure:"on_panic"`
+	Dedup        string
 	OnExhausted  string `mapstructure:"on_exhausted"`
 	Restart      string
 	Shutdown     time.Duration   // may be supervisor.Infinity or supervisor.BrutalKill

@@ -246,6 +246,11 @@ func attemptKeys() []key {
 			path: "pools.<pool>.max_body", kind: size, def: "1MiB", lo: "1B", hi: "128MiB",
 			doc: "A larger body is not decoded but dead-lettered.",
 		},
+		{
+			path: "pools.<pool>.dedup", kind: text, def: "process", enum: []string{"process", "off"},
+			doc: "What happens to a message with a message-id that the broker delivers again, as it does after a lost connection, although its task runs or has just ended in this process. " +
+				"process: it is settled with the result of that task. off: it is run again. docs/idempotency.md says what holds, and what to do about other processes.",
+		},
 	}
 }
 

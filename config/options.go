@@ -135,6 +135,9 @@ func (f *File) pool(p *Pool, log *slog.Logger, mux *task.Mux) (actors.Pool, erro
 		Retry:     p.Retry.policy(),
 		Supervise: workers, WorkerRestart: restart(p.Restart), WorkerShutdown: p.Shutdown,
 	}
+	if p.Dedup == "off" {
+		o.Dedup = actors.DedupOff
+	}
 	if p.OnPanic == "crash" {
 		o.OnPanic = actors.CrashWorker
 	}

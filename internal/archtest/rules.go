@@ -56,7 +56,13 @@ func packages() map[string]Package {
 		"task/codec":    {Imports: []string{"task"}, StdOnly: true},
 		"task/builtin":  {Imports: []string{"task"}, StdOnly: true},
 		"task/httptask": {Imports: []string{"task"}, StdOnly: true},
+		"task/dedup":    {Imports: []string{"task"}, StdOnly: true},
 		"broker":        {StdOnly: true},
+
+		// Stores that processes share; who does not import them does not link their clients.
+		"task/dedup/sqlstore":   {Imports: []string{"task/dedup"}, StdOnly: true},
+		"task/dedup/redisstore": {Imports: []string{"task/dedup"}},
+		"internal/deduptest":    {Imports: []string{"task/dedup"}, StdOnly: true},
 
 		// Brokers know nothing of actors.
 		"broker/amqp":       {Imports: []string{"broker"}},
@@ -201,6 +207,9 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/google/go-cmp", Packages: []string{"broker/brokertest"}, Tests: true},
 		{Path: "github.com/rogpeppe/go-internal", Tests: true},
 		{Path: "github.com/santhosh-tekuri/jsonschema/v6", Tests: true},
+		{Path: "github.com/redis/go-redis/v9", Packages: []string{"task/dedup/redisstore"}, Tests: true},
+		{Path: "github.com/alicebob/miniredis/v2", Tests: true},
+		{Path: "modernc.org/sqlite", Tests: true},
 		{Path: "go.uber.org/goleak", Tests: true},
 		{Path: "pgregory.net/rapid", Tests: true},
 	}
@@ -208,6 +217,8 @@ func thirdParty() []ThirdParty {
 
 func goroutines() map[string]string {
 	rows := map[string]string{
+		"task/dedup/middleware.go": "the renewal of a lease; ends with the handler, which waits for it, and recovers",
+
 		"actors/pool.go":   "guard: the one way to run blocking code beside an actor; turns a panic or Goexit into a call",
 		"actors/worker.go": "the tasks, and the OS thread of a thread worker; run recovers and reports by defer, with the error preset",
 

@@ -118,6 +118,11 @@ func (f *families) ofPools() {
 	f.pool(counter, "deliveries_total", "Deliveries accepted from the broker.", func(s *stats) float64 { return float64(s.Delivered) })
 	f.settlements = f.counter("settlements_total", "Deliveries settled, by verdict.", "pool", "verdict")
 	f.pool(counter, "deliveries_lost_total", "Deliveries whose consumer died before they were settled; the broker delivers them again.", func(s *stats) float64 { return float64(s.Lost) })
+	f.pool(counter, "deliveries_adopted_total", "Messages that came again while their task ran: it was not started twice.", func(s *stats) float64 { return float64(s.Adopted) })
+	f.pool(counter, "deliveries_recalled_total", "Messages that came again when their task was done: they were settled with its result.", func(s *stats) float64 { return float64(s.Recalled) })
+	f.pool(counter, "deliveries_duplicate_total", "Messages that were published twice and acked with the other one.", func(s *stats) float64 { return float64(s.Duplicates) })
+	f.pool(counter, "results_after_loss_total", "Tasks that ended when their delivery was lost.", func(s *stats) float64 { return float64(s.ResultAfterLoss) })
+	f.pool(gauge, "tasks_orphaned", "Tasks that run although their delivery is lost, until it comes again.", func(s *stats) float64 { return float64(s.Orphans) })
 	f.durations = f.add("histogram", prometheus.UntypedValue, "task_duration_seconds", "How long handlers ran, whatever came of it.", "pool")
 }
 

@@ -1,0 +1,117 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/magne-actors/magne-actors/internal/deduptest"
+	"github.com/magne-actors/magne-actors/task/dedup/sqlstore"
+)
+
+func open(t *testing.T) (*sql.DB, *sqlstore.Store) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "d.db")+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	s := sqlstore.New(db, sqlstore.Options{})
+	for range 2 { // it may be there
+		if err := s.Create(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Exec("CREATE TABLE effects (n INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	return db, s
+}
+
+func TestStore(t *testing.T) {
+	_, s := open(t)
+	deduptest.Run(t, s, func(d time.Duration) { <-time.After(d) })
+}
+
+// TestTheEffectHappensOnce although many try at once, some fail, and all try again.
+func TestTheEffectHappensOnce(t *testing.T) {
+	db, s := open(t)
+	var ran, failures atomic.Int64
+	effect := func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO effects VALUES (1)"); err != nil {
+			return err
+		}
+		if failures.Add(1) <= 5 {
+			return errors.New("after the effect") // it is rolled back
+		}
+		return nil
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for {
+				once, err := s.Once(context.WithoutCancel(t.Context()), "key", effect)
+				if once {
+					ran.Add(1)
+				}
+				if err == nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	var n int
+	if err := db.QueryRow("SELECT COUNT(*) FROM effects").Scan(&n); err != nil || n != 1 || ran.Load() != 1 {
+		t.Errorf("%d effects, %d times told, %v, want 1", n, ran.Load(), err)
+	}
+	if state, _, err := s.Begin(t.Context(), "key", time.Minute); err != nil || state.String() != "done" {
+		t.Errorf("%v, %v, want done", state, err)
+	}
+	if n, err := s.Sweep(t.Context(), -time.Minute); err != nil || n != 1 {
+		t.Errorf("swept %d, %v, want 1", n, err)
+	}
+}
+
+func TestParameters(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a name of a table that is none is taken")
+		}
+	}()
+	sqlstore.New(nil, sqlstore.Options{Table: "x; DROP TABLE y"})
+}
+
+// The effect of a task and the mark that it is done are one transaction: the message
+// may be delivered as often as it likes.
+func Example() {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	store := sqlstore.New(db, sqlstore.Options{})
+	if err := store.Create(context.Background()); err != nil {
+		panic(err)
+	}
+	charge := func(ctx context.Context, tx *sql.Tx) error {
+		fmt.Println("charging")
+		return nil
+	}
+	for range 2 {
+		fmt.Println(store.Once(context.Background(), "order-17", charge))
+	}
+	// Output:
+	// charging
+	// true <nil>
+	// false <nil>
+}
