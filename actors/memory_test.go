@@ -79,7 +79,9 @@ func TestMemoryProperties(t *testing.T) {
 		m, now := newMemory(rapid.IntRange(1, 6).Draw(t, "limit")), time.Unix(0, 0)
 		live := []*source{new(source)}
 		results := map[key]int{}
-		id := rapid.Custom(func(t *rapid.T) key { return key{id: rapid.StringOf(rapid.RuneFrom([]rune("ab"))).Draw(t, "id"), attempt: 1} })
+		id := rapid.Custom(func(t *rapid.T) key {
+			return key{id: rapid.StringOf(rapid.RuneFrom([]rune("ab"))).Draw(t, "id"), attempt: 1}
+		})
 		pick := rapid.Custom(func(t *rapid.T) *source { return live[rapid.IntRange(0, len(live)-1).Draw(t, "source")] })
 		sum := func() uint64 { return 1 }
 		t.Repeat(map[string]func(*rapid.T){
