@@ -199,7 +199,7 @@ func processPool() config.Pool {
 		Name: "resize", Queue: "RESIZE", Codec: "magne", Declare: "create", Mode: "process",
 		Watermarks: config.Watermarks{High: 32, Low: 16},
 		Timeout:    config.Timeout{Soft: 5 * time.Second, Hard: 6 * time.Second, KillAfter: time.Second, DumpSignal: "ABRT"},
-		MaxBody:    1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", OnExhausted: "park", Restart: "transient", Shutdown: 9 * time.Second,
+		MaxBody:    1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", Dedup: "process", OnExhausted: "park", Restart: "transient", Shutdown: 9 * time.Second,
 		Tasks: map[string]config.Task{},
 		Process: &config.Process{
 			Command: []string{"python3", "-u", "worker.py", "5"}, CWD: "/srv/app",
@@ -221,7 +221,7 @@ func oneshotPool() config.Pool {
 	return config.Pool{
 		Name: "script", Queue: "script", Codec: "json", Declare: "create", Mode: "oneshot", Workers: 1, Slots: 2,
 		Watermarks: config.Watermarks{High: 2, Low: 1}, Timeout: config.Timeout{Hard: 8 * time.Second, KillAfter: 3 * time.Second},
-		MaxBody: 1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", OnExhausted: "park", Restart: "transient", Shutdown: supervisor.Infinity,
+		MaxBody: 1 << 20, Retry: usualRetry(), Intensity: 5, Period: time.Minute, OnPanic: "fail", Dedup: "process", OnExhausted: "park", Restart: "transient", Shutdown: supervisor.Infinity,
 		Tasks: map[string]config.Task{},
 		Process: &config.Process{
 			Command: []string{"./script.sh"}, Env: map[string]string{}, EnvInherit: []string{"PATH", "LANG", "TZ"},

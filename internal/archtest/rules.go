@@ -59,11 +59,6 @@ func packages() map[string]Package {
 		"task/dedup":    {Imports: []string{"task"}, StdOnly: true},
 		"broker":        {StdOnly: true},
 
-		// Stores that processes share; who does not import them does not link their clients.
-		"task/dedup/sqlstore":   {Imports: []string{"task/dedup"}, StdOnly: true},
-		"task/dedup/redisstore": {Imports: []string{"task/dedup"}},
-		"internal/deduptest":    {Imports: []string{"task/dedup"}, StdOnly: true},
-
 		// Brokers know nothing of actors.
 		"broker/amqp":       {Imports: []string{"broker"}},
 		"broker/brokertest": {Imports: []string{"broker"}},
@@ -107,6 +102,7 @@ func packages() map[string]Package {
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
 	}
 	maps.Copy(rows, embeddedPackages())
+	maps.Copy(rows, dedupPackages())
 	maps.Copy(rows, processPackages())
 	maps.Copy(rows, copyPackages())
 	maps.Copy(rows, faultPackages())
@@ -152,6 +148,16 @@ func surveyPackages() map[string]Package {
 		"internal/topology": {Imports: []string{
 			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
 		}},
+	}
+}
+
+// dedupPackages are stores that processes share; who does not import them does not link
+// their clients.
+func dedupPackages() map[string]Package {
+	return map[string]Package{
+		"task/dedup/sqlstore":   {Imports: []string{"task/dedup"}, StdOnly: true},
+		"task/dedup/redisstore": {Imports: []string{"task/dedup"}},
+		"internal/deduptest":    {Imports: []string{"task/dedup"}, StdOnly: true},
 	}
 }
 
@@ -218,6 +224,8 @@ func thirdParty() []ThirdParty {
 func goroutines() map[string]string {
 	rows := map[string]string{
 		"task/dedup/middleware.go": "the renewal of a lease; ends with the handler, which waits for it, and recovers",
+
+		"internal/deduptest/suite.go": "test code: many who begin a key at once; the test waits for them",
 
 		"actors/pool.go":   "guard: the one way to run blocking code beside an actor; turns a panic or Goexit into a call",
 		"actors/worker.go": "the tasks, and the OS thread of a thread worker; run recovers and reports by defer, with the error preset",
