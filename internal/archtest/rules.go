@@ -56,7 +56,6 @@ func packages() map[string]Package {
 		"task/codec":    {Imports: []string{"task"}, StdOnly: true},
 		"task/builtin":  {Imports: []string{"task"}, StdOnly: true},
 		"task/httptask": {Imports: []string{"task"}, StdOnly: true},
-		"task/dedup":    {Imports: []string{"task"}, StdOnly: true},
 		"broker":        {StdOnly: true},
 
 		// Brokers know nothing of actors.
@@ -85,7 +84,6 @@ func packages() map[string]Package {
 		"internal/archtest":   {StdOnly: true},
 		"internal/clienttest": {StdOnly: true}, // tests only
 		"internal/e2e":        {StdOnly: true}, // tests only
-		"internal/doctest":    {StdOnly: true}, // tests only
 
 		// Programs.
 		"cmd/magne-actors": {Imports: []string{
@@ -155,8 +153,10 @@ func surveyPackages() map[string]Package {
 // their clients.
 func dedupPackages() map[string]Package {
 	return map[string]Package{
+		"task/dedup":            {Imports: []string{"task"}, StdOnly: true},
 		"task/dedup/sqlstore":   {Imports: []string{"task/dedup"}, StdOnly: true},
 		"task/dedup/redisstore": {Imports: []string{"task/dedup"}},
+		"internal/doctest":      {StdOnly: true}, // tests only
 		"internal/deduptest":    {Imports: []string{"task/dedup"}, StdOnly: true},
 	}
 }
