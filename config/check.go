@@ -15,16 +15,14 @@ import (
 func (f *File) check() {
 	f.need("version", "missing: begin the file with version: 1")
 	if f.read.alone {
-		f.Broker.URL, f.Broker.TLS = "", TLS{}
+		f.Broker.URL, f.Broker.URLs, f.Broker.TLS = "", nil, TLS{}
 		f.checkEmbedded()
 		return
 	}
 	f.checkControl()
-	if f.read.set("broker.url") {
-		f.checkBrokerURL()
-	}
+	f.checkBrokerURLs()
 	f.checkManagement()
-	if !f.read.given("broker.url") {
+	if !f.read.given("broker.url") && !f.read.given("broker.urls") {
 		f.checkEmbedded()
 	}
 	if f.Broker.Heartbeat%time.Second != 0 {
@@ -50,19 +48,35 @@ func (f *File) need(path, message string) {
 	}
 }
 
+func (f *File) checkBrokerURLs() {
+	const one, many = "broker.url", "broker.urls"
+	if f.read.set(one) {
+		f.checkBrokerURL(one, "", f.Broker.URL)
+	}
+	if !f.read.set(many) {
+		return
+	}
+	if len(f.Broker.URLs) == 0 {
+		f.read.complain(many, "no address: write at least one, or remove the key for the embedded broker")
+	}
+	for i, u := range f.Broker.URLs {
+		f.checkBrokerURL(many, fmt.Sprintf("element %d: ", i+1), u)
+	}
+}
+
 // checkBrokerURL never quotes the URL nor what net/url says about it: that
 // may contain the password.
-func (f *File) checkBrokerURL() {
-	u, err := url.Parse(f.Broker.URL.Reveal())
+func (f *File) checkBrokerURL(at, which string, text Secret) {
+	u, err := url.Parse(text.Reveal())
 	switch {
 	case err != nil:
-		f.read.complain("broker.url", "not a URL: write amqp://user:password@host:5672/vhost and percent-encode special characters in it")
+		f.read.complain(at, "%snot a URL: write amqp://user:password@host:5672/vhost and percent-encode special characters in it", which)
 	case u.Scheme != "amqp" && u.Scheme != "amqps":
-		f.read.complain("broker.url", "the scheme is neither amqp nor amqps: write amqp://user:password@host:5672/vhost")
+		f.read.complain(at, "%sthe scheme is neither amqp nor amqps: write amqp://user:password@host:5672/vhost", which)
 	case u.Hostname() == "":
-		f.read.complain("broker.url", "no host: write amqp://user:password@host:5672/vhost")
+		f.read.complain(at, "%sno host: write amqp://user:password@host:5672/vhost", which)
 	case strings.Count(u.EscapedPath(), "/") > 1:
-		f.read.complain("broker.url", "the virtual host contains /: percent-encode it as %%2F")
+		f.read.complain(at, "%sthe virtual host contains /: percent-encode it as %%2F", which)
 	}
 }
 

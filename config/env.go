@@ -33,7 +33,7 @@ func (r *reader) overrides(all []leaf) map[string]any {
 		}
 		l := byVariable[name][0]
 		r.places[l.path.String()], r.places[l.home.String()] = place{source: name}, place{source: name}
-		s := scalar{text: text, hidden: l.node.kind == secret}
+		s := scalar{text: text, hidden: l.node.kind == secret || l.node.private}
 		r.hidden[l.path.String()] = s.hidden
 		if v, ok := r.parsed(l.node, l.path, s); ok {
 			values[l.home.setting()] = v

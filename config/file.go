@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -20,10 +21,12 @@ type File struct {
 	read *reader // where each value was set, and what is wrong with the file
 }
 
-// Broker is the RabbitMQ server, or with an empty URL the embedded broker.
+// Broker is the RabbitMQ server, or without URL and URLs the embedded broker.
 type Broker struct {
 	URL        Secret
-	Management Secret // empty: nobody to ask
+	URLs       []Secret      // further ones
+	AckTimeout time.Duration `mapstructure:"ack_timeout"` // 0: none
+	Management Secret        // empty: nobody to ask
 	Heartbeat  time.Duration
 	TLS        TLS
 	Auth       Auth
@@ -70,18 +73,30 @@ type TLS struct {
 }
 
 // IsEmbedded reports whether the broker is the one inside the program.
-func (b Broker) IsEmbedded() bool { return b.URL == "" }
+func (b Broker) IsEmbedded() bool { return b.URL == "" && len(b.URLs) == 0 }
 
-// Address is the URL without user and password, for people.
+// All are the URLs of the brokers of which one is used; none for the embedded one.
+func (b Broker) All() []Secret {
+	if b.URL == "" {
+		return b.URLs
+	}
+	return append([]Secret{b.URL}, b.URLs...)
+}
+
+// Address is the URL without user and password, for people; of several brokers all.
 func (b Broker) Address() string {
 	if b.IsEmbedded() {
 		return "embedded at " + b.Embedded.Listen
 	}
-	u, err := url.Parse(b.URL.Reveal())
-	if err != nil {
-		return redacted
+	var all []string
+	for _, text := range b.All() {
+		u, err := url.Parse(text.Reveal())
+		if err != nil {
+			return redacted
+		}
+		all = append(all, (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return strings.Join(all, ", ")
 }
 
 // Control is where `magne-actors tree` and the like find a running instance.

@@ -48,6 +48,9 @@ type key struct {
 	word, wordDoc       string
 	re                  *regexp.Regexp // pattern or word, made by matches
 
+	// private lists have elements that are never shown, as a secret is not.
+	private bool
+
 	// optional sections have no defaults unless the section is there.
 	optional bool
 
@@ -121,6 +124,17 @@ func brokerKeys() []key {
 				pattern: `^(amqps?://|file:|.*\$\{)`, patternDoc: "amqp://user:password@host:5672/vhost (amqps:// for TLS) or file:/path",
 				doc: "Address of RabbitMQ with user, password and virtual host; amqps:// for TLS. " +
 					"Special characters in user, password and virtual host are percent-encoded.",
+			},
+			{
+				path: "broker.urls", kind: list, private: true, shown: "[amqp://guest:guest@10.0.0.1:5672/, amqp://guest:guest@10.0.0.2:5672/]",
+				doc: "Addresses of further nodes of RabbitMQ, each written like url, which may be missing then: all are tried in random order, and another one first when a connection is lost. " +
+					"The wait of reconnect comes after all of them have failed.",
+			},
+			{
+				path: "broker.ack_timeout", kind: duration, def: "30m", lo: "0s", hi: "8760h",
+				doc: "The broker's limit for the time from a delivery to its settlement: RabbitMQ's consumer_timeout. " +
+					"A task that has used up half of it is warned about, and kept apart so that the broker takes no other delivery away with it. 0s: there is none. " +
+					"For the embedded broker it is embedded.consumer_timeout.",
 			},
 			{
 				path: "broker.management", kind: secret, shown: "http://guest:guest@127.0.0.1:15672/",

@@ -107,7 +107,7 @@ func TestExampleShowsTheRealDefaults(t *testing.T) {
 	}
 	opts := cmp.Options{
 		cmpopts.IgnoreUnexported(File{}), cmpopts.IgnoreFields(Control{}, "Socket", "Listen", "Token"), cmpopts.IgnoreFields(Metrics{}, "Listen"),
-		cmpopts.IgnoreFields(Broker{}, "URL", "Management", "Spool.Dir"), cmpopts.IgnoreFields(Embedded{}, "Users"),
+		cmpopts.IgnoreFields(Broker{}, "URL", "URLs", "Management", "Spool.Dir"), cmpopts.IgnoreFields(Embedded{}, "Users"),
 	}
 	if diff := cmp.Diff(short, full, opts); diff != "" {
 		t.Errorf("-as written +with all # taken away:\n%s", diff)

@@ -9,10 +9,6 @@ import (
 	"github.com/magne-actors/magne-actors/task/codec"
 )
 
-// consumerTimeout is how long RabbitMQ waits for an acknowledgement, unless it was
-// told otherwise, before it closes the channel.
-const consumerTimeout = 30 * time.Minute
-
 // Warnings are what is allowed and probably not meant, by place. It is worth
 // looking at only when there were no errors.
 func (f *File) Warnings() []*FieldError { return sorted(f.read.warns) }
@@ -45,7 +41,7 @@ func (f *File) lintTimes(p *Pool) {
 	if f.read.given(timeout + ".hard") {
 		timeout += ".hard"
 	}
-	who, key, limit := "RabbitMQ", "its consumer_timeout", consumerTimeout
+	who, key, limit := "RabbitMQ", "its consumer_timeout", f.Broker.AckTimeout
 	if f.Broker.IsEmbedded() {
 		who, key, limit = "the embedded broker", "broker.embedded.consumer_timeout", f.Broker.Embedded.ConsumerTimeout
 	}

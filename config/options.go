@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/magne-actors/magne-actors/actors"
 	"github.com/magne-actors/magne-actors/broker"
@@ -37,11 +38,12 @@ func (f *File) Options(log *slog.Logger, mux *task.Mux) (actors.Options, error) 
 		return actors.Options{}, err
 	}
 	o := actors.Options{
-		Dialer:    dialer,
-		Shutdown:  f.Shutdown,
-		Root:      f.spec(f.Supervision.Root),
-		Reconnect: f.Broker.Reconnect.backoff(),
-		Logger:    log,
+		Dialer:     dialer,
+		Shutdown:   f.Shutdown,
+		Root:       f.spec(f.Supervision.Root),
+		Reconnect:  f.Broker.Reconnect.backoff(),
+		AckTimeout: f.ackTimeout(),
+		Logger:     log,
 
 		PoolsSupervisor: f.spec(f.Supervision.Pools),
 	}
@@ -62,6 +64,18 @@ func (f *File) lacksTasks(p *Pool) bool {
 	return len(p.Tasks) == 0 && !p.HasProcesses() && f.read.usable(at+".mode", at+".tasks") && !f.read.badBelow(at+".tasks")
 }
 
+// ackTimeout is actors.Options.AckTimeout.
+func (f *File) ackTimeout() time.Duration {
+	limit := f.Broker.AckTimeout
+	if f.Broker.IsEmbedded() {
+		limit = f.Broker.Embedded.ConsumerTimeout
+	}
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}
+
 // Dialer makes the dialer for the file's broker. It reads the files of broker.tls.
 // A nil log is silent.
 func (f *File) Dialer(log *slog.Logger) (broker.Dialer, error) {
@@ -75,6 +89,12 @@ func (f *File) AMQP(log *slog.Logger) (amqp.Dialer, error) {
 	d := amqp.Dialer{
 		URL: f.Broker.URL.Reveal(), Heartbeat: f.Broker.Heartbeat, Logger: log, PublishWindow: f.Broker.PublishWindow,
 		Login: f.login(), External: f.Broker.Auth.Mechanism == external, RequireTLS: f.Broker.RequireTLS && !f.Broker.IsEmbedded(),
+	}
+	if all := f.Broker.All(); len(f.Broker.URLs) > 0 {
+		d.URL, d.Rotation = all[0].Reveal(), new(amqp.Rotation)
+		for _, u := range all {
+			d.URLs = append(d.URLs, u.Reveal())
+		}
 	}
 	var err error
 	at := "broker.tls"

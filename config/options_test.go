@@ -65,9 +65,10 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 	queue := amqp.QuorumQueue("mail")
 	queue.Declare = broker.DeclarePassive
 	want := actors.Options{
-		Shutdown:  2 * time.Minute,
-		Root:      supervise(supervisor.Spec{Strategy: supervisor.OneForAll, Intensity: -1, Period: 10 * time.Second}),
-		Reconnect: supervisor.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
+		Shutdown:   2 * time.Minute,
+		Root:       supervise(supervisor.Spec{Strategy: supervisor.OneForAll, Intensity: -1, Period: 10 * time.Second}),
+		AckTimeout: 45 * time.Minute,
+		Reconnect:  supervisor.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
 		Pools: []actors.Pool{{
 			Name: "Mail.Out", Queue: queue, Codec: codec.JSON{}, Mode: actors.Thread, Workers: 4, Slots: 1, High: 40, Low: 10,
 			Timeout: 90 * time.Second, AbandonAfter: time.Second, OnPanic: actors.CrashWorker, MaxBody: 2_000_000,
@@ -115,7 +116,7 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	d, ok := got.Dialer.(amqp.Dialer)
-	if !ok || d.URL != "amqps://user:p%40ss@rabbit.example:5671/%2Fprod" || d.Heartbeat != 20*time.Second || d.TLS == nil || d.TLS.ServerName != "rabbit" {
+	if !ok || d.URL != "amqps://user:p%40ss@rabbit.example:5671/%2Fprod" || d.Heartbeat != 20*time.Second || len(d.URLs) != 2 || d.URLs[1] != "amqps://user:p%40ss@rabbit2.example:5671/%2Fprod" || d.Rotation == nil || d.TLS == nil || d.TLS.ServerName != "rabbit" {
 		t.Errorf("dialer: heartbeat %v, TLS %v", d.Heartbeat, d.TLS)
 	}
 	if names := got.Pools[0].Mux.Names(); !slices.Equal(names, []string{"Notify", "send.Mail"}) {

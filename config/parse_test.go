@@ -148,7 +148,8 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 	want := &config.File{
 		Version: 1,
 		Broker: config.Broker{
-			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", Management: "https://rabbit.example:15671/", Heartbeat: 20 * time.Second,
+			URL: "amqps://user:p%40ss@rabbit.example:5671/%2Fprod", URLs: []config.Secret{"amqps://user:p%40ss@rabbit2.example:5671/%2Fprod"}, AckTimeout: 45 * time.Minute,
+			Management: "https://rabbit.example:15671/", Heartbeat: 20 * time.Second,
 			TLS:  config.TLS{ServerName: "rabbit", MinVersion: "1.2"},
 			Auth: config.Auth{Mechanism: "plain", User: "jane", Password: "a:b@c"}, RequireTLS: true, PublishWindow: 77,
 			Spool: config.Spool{Dir: got.Broker.Spool.Dir, MaxBytes: 1 << 20},

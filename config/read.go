@@ -254,7 +254,7 @@ func (r *reader) scalar(n *node, p path, y *yaml.Node) (any, bool) {
 		r.fail(p, "%v", err)
 		return nil, false
 	}
-	s := scalar{text: text, tag: y.ShortTag(), hidden: replaced || n.kind == secret}
+	s := scalar{text: text, tag: y.ShortTag(), hidden: replaced || n.kind == secret || n.private}
 	if r.hidden[p.String()] = replaced; replaced {
 		s.tag = "" // a variable has no type
 	}
@@ -280,7 +280,14 @@ func (r *reader) list(n *node, p path, y *yaml.Node) (any, bool) {
 			r.fail(p, "element %d: %v", i+1, err)
 			return nil, false
 		}
-		r.hidden[p.String()] = r.hidden[p.String()] || replaced
+		if name, isFile := strings.CutPrefix(text, "file:"); n.private && isFile {
+			if text, err = readSecret(name); err != nil {
+				r.fail(p, "element %d: %v", i+1, err)
+				return nil, false
+			}
+			r.warnOpen(name, p.String())
+		}
+		r.hidden[p.String()] = r.hidden[p.String()] || replaced || n.private
 		items = append(items, text)
 	}
 	return items, true

@@ -73,6 +73,13 @@ func (w *settingWriter) value(v reflect.Value, key string) {
 	case Secret:
 		w.add(key, x.Reveal(), "", true)
 		return
+	case []Secret:
+		var all []string
+		for _, s := range x {
+			all = append(all, s.Reveal())
+		}
+		w.add(key, fmt.Sprintf("%q", all), "", true)
+		return
 	case time.Duration:
 		w.add(key, x.String(), patient(x), false)
 		return

@@ -65,16 +65,18 @@ func authorities(file string) (*x509.CertPool, error) {
 func (f *File) checkTLS() {
 	const at = "broker.tls"
 	t, r := f.Broker.TLS, f.read
-	if t == (TLS{}) || r.badBelow(at) || r.bad["broker.url"] {
+	if t == (TLS{}) || r.badBelow(at) || r.bad["broker.url"] || r.bad["broker.urls"] {
 		return
 	}
 	if f.Broker.IsEmbedded() {
 		r.complain(at, "this is for broker.url, which is not there: the certificate of the embedded broker goes into broker.embedded.tls")
 		return
 	}
-	if !strings.HasPrefix(f.Broker.URL.Reveal(), "amqps:") {
-		r.complain(at, "broker.url does not begin with amqps://, so there is no TLS: change it, or remove broker.tls")
-		return
+	for _, u := range f.Broker.All() {
+		if !strings.HasPrefix(u.Reveal(), "amqps:") {
+			r.complain(at, "broker.url does not begin with amqps://, so there is no TLS: change it, or remove broker.tls")
+			return
+		}
 	}
 	if _, err := t.config(); err != nil {
 		r.complain(at+".ca_file", "%v", err)

@@ -50,7 +50,7 @@ type QueueSpec struct {
 // Admin connects as Dial does, and with its errors.
 func (d Dialer) Admin(ctx context.Context) (*Admin, error) {
 	d = d.withDefaults()
-	l, err := d.open(ctx, "admin")
+	d, l, err := d.open(ctx, "admin", false)
 	if err != nil {
 		return nil, err
 	}

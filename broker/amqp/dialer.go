@@ -29,6 +29,12 @@ type Dialer struct {
 	// URL is amqp://user:password@host:port/vhost, or amqps:// for TLS. Special
 	// characters are percent-encoded. It is never shown in an error or a log.
 	URL string
+	// URLs, when there are any, take the place of URL: brokers of which one is as good
+	// as another, such as the nodes of a cluster. A Dial tries them all, one after the
+	// other, in random order; the session stays with the one that it has got.
+	URLs []string
+	// Rotation, when not nil, has a Dial try the broker of the session before last.
+	Rotation *Rotation
 	// ConnectionName is what the broker's tools show for our connections, with
 	// "consume" or "publish" appended. Default: the program's name and pid.
 	ConnectionName string
@@ -103,10 +109,12 @@ func (d Dialer) validate() error {
 	check(d.WriteTimeout > 0, "WriteTimeout must be positive")
 	check(d.ChannelSpan > 0, "ChannelSpan must be positive")
 	check(d.PublishWindow > 0, "PublishWindow must be positive")
-	if u, err := parse(d.URL); err != nil {
-		errs = append(errs, err)
-	} else {
-		check(!d.RequireTLS || u.Scheme == "amqps", "TLS is required, and the URL does not begin with amqps://")
+	for _, text := range d.urls() {
+		if u, err := parse(text); err != nil {
+			errs = append(errs, err)
+		} else {
+			check(!d.RequireTLS || u.Scheme == "amqps", "TLS is required, and the URL does not begin with amqps://")
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -123,29 +131,11 @@ func (d Dialer) Dial(ctx context.Context) (broker.Session, error) {
 	if d.OneConnection {
 		role = "session"
 	}
-	l, err := d.open(ctx, role)
+	d, l, err := d.open(ctx, role, true)
 	if err != nil {
 		return nil, err
 	}
 	return newSession(d, l), nil
-}
-
-// open checks the options and opens the first connection.
-func (d Dialer) open(ctx context.Context, role string) (*link, error) {
-	if err := d.validate(); err != nil {
-		return nil, err
-	}
-	l, err := d.connect(ctx, role)
-	if errors.Is(err, errSilence) && ctx.Err() == nil {
-		l, err = d.connect(ctx, role)
-		if errors.Is(err, errSilence) {
-			err = fmt.Errorf("%w: %w", broker.ErrDenied, err)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("amqp: connect to %s: %w", d.where(), err)
-	}
-	return l, nil
 }
 
 // errSilence: the broker ended the connection during the login and did not say
@@ -201,10 +191,14 @@ func (l *link) note(b amqp091.Blocking) {
 	}
 }
 
-// connect opens one connection for role. It blocks until the handshake is done,
-// ctx ends or 30 s have passed.
+// connect opens one connection to URL for role. It blocks until the handshake is
+// done, ctx ends or 30 s have passed, 10 s where there are other URLs.
 func (d Dialer) connect(ctx context.Context, role string) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	patience := dialPatience
+	if len(d.URLs) > 1 {
+		patience = roundPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	u, err := parse(d.URL)
 	if err != nil {

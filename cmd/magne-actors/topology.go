@@ -78,7 +78,7 @@ func (e *env) wanted(f *topologyFlags, pools []string) (*queues, []topology.Obje
 		return nil, nil, err
 	}
 	if f.url != "" {
-		q.dial.URL, q.dial.Product = f.url, ""
+		q.dial.URL, q.dial.URLs, q.dial.Product = f.url, nil, ""
 	}
 	q.dial.ConnectionName = "magne-actors topology"
 	o := topology.Options{Pools: pools}

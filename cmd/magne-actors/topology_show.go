@@ -156,7 +156,7 @@ func (q *queues) vhost() string {
 
 // where is the broker, without user and password.
 func (q *queues) where() string {
-	if q.file != nil && (q.file.Broker.URL.Reveal() == q.dial.URL || q.dial.Product != "") {
+	if q.file != nil && (len(q.dial.URLs) > 0 || q.file.Broker.URL.Reveal() == q.dial.URL || q.dial.Product != "") {
 		return q.file.Broker.Address()
 	}
 	u, err := url.Parse(q.dial.URL)
