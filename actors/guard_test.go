@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -157,5 +158,75 @@ func TestGuardSeesWhatWaitsInAConsumer(t *testing.T) {
 		}
 		wait(3 * time.Hour)
 		r.finish()
+	})
+}
+
+// What the broker says of a queue is evidence, and an event where it changes.
+func TestProbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events eventLog
+		r := start(t, Pool{Mux: naps(time.Second)}, func(o *Options) { o.Observe = events.add })
+		r.system.Probed("nobody", time.Now(), "no message waits", true)
+		for _, starved := range []bool{false, true, true, false} {
+			r.system.Probed("work", time.Now(), "17 messages wait", starved)
+			if live := r.stats().Liveness; live.Starved != starved || live.Probe != "17 messages wait" || !live.LastProbe.Equal(time.Now()) {
+				t.Errorf("got %+v, want starved %v", live, starved)
+			}
+		}
+		if s, f := events.count("router:work", EventStarved), events.count("router:work", EventFlowing); s != 1 || f != 1 {
+			t.Errorf("%d times starved, %d times flowing; want each once", s, f)
+		}
+		r.finish()
+	})
+}
+
+// The faults of a connection and of a consumer are events by their own names, and
+// each is followed by another session, or consumer.
+func TestEachFaultIsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events eventLog
+		r := start(t, Pool{Mux: naps(time.Second)}, func(o *Options) { o.Observe = events.add })
+		again := func(what string) {
+			t.Helper()
+			r.until("it consumes after "+what, func() bool { return r.stats().Consuming && r.broker.Consumers("work") == 1 })
+			wait(time.Minute) // the backoff starts over
+		}
+		for name, err := range liveErrors() {
+			if name == "refused" || name == "silent" || name == "eof" {
+				continue
+			}
+			before := events.count("router:work", supervisor.EventType(broker.FaultOf(err)))
+			r.broker.CutConsumersFor("work", err)
+			synctest.Wait()
+			if n := events.count("router:work", supervisor.EventType(broker.FaultOf(err))); n != before+1 {
+				t.Errorf("%s: %d events %s, want one", name, n-before, broker.FaultOf(err))
+			}
+			again(name)
+		}
+		for _, err := range []error{broker.ErrSilent, broker.ErrUnreachable, errors.Join(broker.ErrDenied, broker.ErrVhost), broker.ErrDenied, errors.New("EOF")} {
+			before := events.count("broker", supervisor.EventType(broker.FaultOf(err)))
+			r.broker.Deny(err) // after it was connected, even this may pass
+			r.broker.CutSessionsFor(err)
+			wait(100 * time.Millisecond)
+			if n := find(r.system.Tree(), "broker"); n.State != "connecting" || n.LastError == "" {
+				t.Errorf("%v: the broker's node is %s: %s", err, n.State, n.LastError)
+			}
+			r.broker.Deny(nil)
+			again(err.Error())
+			if events.count("broker", supervisor.EventType(broker.FaultOf(err))) == before {
+				t.Errorf("%v: no event %s", err, broker.FaultOf(err))
+			}
+		}
+		r.broker.Block("low on memory")
+		wait(time.Second)
+		if live := r.stats().Liveness; live.State != LiveBlocked || live.Cause != "low on memory" || events.count("broker", EventBlocked) != 1 {
+			t.Errorf("blocked: got %+v", live)
+		}
+		r.broker.Block("")
+		wait(time.Second)
+		if live := r.stats().Liveness; live.State != LiveConsuming || events.count("broker", EventUnblocked) != 1 {
+			t.Errorf("not blocked any more: got %+v", live)
+		}
+		r.expect(r.finish())
 	})
 }

@@ -23,6 +23,14 @@ const (
 	LiveDraining      = "draining"
 )
 
+// LiveStates are all of them.
+func LiveStates() []string {
+	return []string{
+		LiveConnecting, LiveConsuming, LivePaused, LiveSuspended, LiveBlocked,
+		LiveCancelled, LiveChannelClosed, LiveFailed, LiveDraining,
+	}
+}
+
 // live is what the broker actor knows of a consumer. It is a value: each step makes
 // a new one, which an inspection may read.
 type live struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,6 +82,20 @@ func (b Broker) All() []Secret {
 		return b.URLs
 	}
 	return append([]Secret{b.URL}, b.URLs...)
+}
+
+// first is the first of All, or empty.
+func (b Broker) first() string {
+	if all := b.All(); len(all) > 0 {
+		return all[0].Reveal()
+	}
+	return ""
+}
+
+// secure reports whether the way to each of the brokers is TLS.
+func (b Broker) secure() bool {
+	plain := func(u Secret) bool { return !strings.HasPrefix(u.Reveal(), "amqps:") }
+	return !b.IsEmbedded() && !slices.ContainsFunc(b.All(), plain)
 }
 
 // Address is the URL without user and password, for people; of several brokers all.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -33,10 +34,10 @@ const external = "external"
 func (f *File) checkLink() {
 	a, r := &f.Broker.Auth, f.read
 	const at = "broker.auth"
-	if !r.usable("broker.url") || r.badBelow(at) {
+	if !r.usable("broker.url") || !r.usable("broker.urls") || r.badBelow(at) {
 		return
 	}
-	secure := strings.HasPrefix(f.Broker.URL.Reveal(), "amqps:")
+	secure := f.Broker.secure()
 	switch {
 	case r.given(at) && f.Broker.IsEmbedded():
 		r.complain(at, "this is for broker.url, which is not there: the users of the embedded broker are in broker.embedded.users")
@@ -44,7 +45,7 @@ func (f *File) checkLink() {
 		r.complain(r.later(at+".password", at+".password_file"), "password and password_file are both there: remove one")
 	case a.Mechanism == external && !secure:
 		r.complain(at+".mechanism", "external needs a certificate of ours, and broker.url does not begin with amqps://")
-	case a.Mechanism == external && f.Broker.TLS.CertFile == "" && !strings.Contains(f.Broker.URL.Reveal(), "certfile="):
+	case a.Mechanism == external && f.Broker.TLS.CertFile == "" && !strings.Contains(f.Broker.first(), "certfile="):
 		r.complain(at+".mechanism", "external needs a certificate of ours: set broker.tls.cert_file and key_file")
 	case a.Mechanism == external && (a.User != "" || a.Password != "" || a.PasswordFile != ""):
 		r.complain(at+".mechanism", "with external the broker takes the user from our certificate: remove user and password")
@@ -55,7 +56,7 @@ func (f *File) checkLink() {
 		r.warnOpen(a.PasswordFile, at+".password_file")
 	}
 	if f.Broker.RequireTLS && !secure && !f.Broker.IsEmbedded() {
-		r.complain("broker.url", "it does not begin with amqps://, and broker.require_tls is true")
+		r.complain(r.later("broker.url", "broker.urls"), "it does not begin with amqps://, and broker.require_tls is true")
 	}
 }
 
@@ -70,11 +71,19 @@ func (f *File) checkSpool() {
 
 // lintLink warns of a password, and messages, that can be read on their way.
 func (f *File) lintLink() {
-	u, err := url.Parse(f.Broker.URL.Reveal())
-	if f.Broker.IsEmbedded() || err != nil || u.Scheme != "amqp" || !beyond(net.JoinHostPort(u.Hostname(), "0")) {
+	open := func(text Secret) bool {
+		u, err := url.Parse(text.Reveal())
+		return err == nil && u.Scheme == "amqp" && beyond(net.JoinHostPort(u.Hostname(), "0"))
+	}
+	at := "broker.url"
+	switch {
+	case open(f.Broker.URL):
+	case slices.ContainsFunc(f.Broker.URLs, open):
+		at = "broker.urls"
+	default:
 		return
 	}
-	f.read.warn("broker.url", "amqp:// to another machine: the password and all messages cross the network in the clear; "+
+	f.read.warn(at, "amqp:// to another machine: the password and all messages cross the network in the clear; "+
 		"use amqps://, and broker.require_tls: true to insist on it")
 }
 
@@ -86,7 +95,7 @@ func (f *File) login() func(context.Context) (user, password string, err error) 
 	if f.Broker.IsEmbedded() || a.Mechanism == external || a.User == "" && a.Password == "" && file == "" && urlFile == "" {
 		return nil
 	}
-	address := f.Broker.URL.Reveal()
+	address := f.Broker.first()
 	return func(context.Context) (string, string, error) {
 		user, password, err := userOf(address, urlFile)
 		switch {

@@ -28,6 +28,9 @@ const (
 
 const (
 	liveTimeout = 2 * time.Second
+	// probeEvery is how often the broker is asked what waits, for the case that nobody
+	// asks us whether we are ready.
+	probeEvery = 10 * time.Second
 	// stuckAfter is how long an actor of the runtime may handle one message.
 	stuckAfter = 10 * time.Second
 )
@@ -46,7 +49,7 @@ type watch struct {
 // its system. The error is ready to be returned by a command.
 func newWatch(ctx context.Context, f *config.File, o *actors.Options, log *slog.Logger) (*watch, error) {
 	w := &watch{}
-	w.prober = health.NewProber(health.ProberOptions{Dial: askerOf(f, o.Dialer), Queues: w.queues})
+	w.prober = health.NewProber(health.ProberOptions{Dial: askerOf(f, o.Dialer), Queues: w.queues, Every: probeEvery, Told: w.told})
 	w.collector = metrics.New(metrics.Source{
 		Version:    version(),
 		Stats:      func() []actors.PoolStats { return w.system.Stats() },
@@ -99,6 +102,15 @@ func (w *watch) queues() []string {
 func (w *watch) report(ctx context.Context) health.Report {
 	answer := w.prober.Ask(ctx)
 	return w.judge.Judge(health.Input{Now: time.Now(), Tree: w.system.Tree(), Pools: w.system.Stats(), Answer: answer})
+}
+
+// told tells each pool what the broker has just said of its queue.
+func (w *watch) told(answer health.Answer) {
+	report := w.judge.Judge(health.Input{Now: time.Now(), Tree: w.system.Tree(), Pools: w.system.Stats(), Answer: answer})
+	for _, p := range report.Pools {
+		text, starved := p.Finding()
+		w.system.Probed(p.Pool, answer.At, text, starved)
+	}
 }
 
 // alive returns nil when the runtime has handled a message, and none of its actors

@@ -41,6 +41,11 @@ type ProberOptions struct {
 	Dial   func(ctx context.Context) (Asker, error)
 	Queues func() []string // whom to ask about
 
+	// Every, if not 0, is how often Run asks without anybody wanting to know, and Told
+	// gets each answer, on Run's goroutine.
+	Every time.Duration
+	Told  func(Answer)
+
 	Fresh   time.Duration // for so long an answer is good; 5 s by default
 	Wait    time.Duration // that Ask blocks at most; 2 s by default
 	Timeout time.Duration // for asking about all queues; 5 s by default
@@ -105,6 +110,8 @@ func (p *Prober) Run(ctx context.Context) error {
 	defer link.part(ctx)
 	linger := time.NewTimer(p.o.Linger)
 	defer linger.Stop()
+	every, stop := p.every()
+	defer stop()
 	rest := p.o.Fresh
 	for {
 		select {
@@ -113,6 +120,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-linger.C:
 			link.drop(ctx)
 			continue
+		case <-every:
 		case <-p.want:
 		}
 		linger.Reset(p.o.Linger)
@@ -127,7 +135,19 @@ func (p *Prober) Run(ctx context.Context) error {
 		}
 		p.now.Store(&known{Answer: answer, until: time.Now().Add(rest), replaced: make(chan struct{})})
 		close(old.replaced)
+		if p.o.Told != nil && ctx.Err() == nil {
+			p.o.Told(answer)
+		}
 	}
+}
+
+// every ticks as often as Every says.
+func (p *Prober) every() (ticks <-chan time.Time, stop func()) {
+	if p.o.Every <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(p.o.Every)
+	return t.C, t.Stop
 }
 
 // linked is the connection, if there is one.

@@ -170,3 +170,55 @@ func TestFailuresAreNotAskedForAgainAtOnce(t *testing.T) {
 
 // pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// A prober with Every asks although nobody wants to know, and tells.
+func TestProberAsksByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, told := new(fake), make(chan health.Answer, 100)
+		p := health.NewProber(health.ProberOptions{
+			Dial: f.dial, Queues: func() []string { return []string{"a"} },
+			Every: 10 * time.Second, Told: func(a health.Answer) { told <- a },
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- p.Run(ctx) }()
+		<-time.After(35 * time.Second)
+		if len(told) != 3 || f.dials.Load() != 1 {
+			t.Errorf("told %d times over %d connections, want 3 over 1", len(told), f.dials.Load())
+		}
+		if a := <-told; a.Err != nil || a.Queues["a"].Ready != 1 {
+			t.Errorf("told %+v", a)
+		}
+		f.fail.Store(true)
+		<-time.After(10 * time.Second)
+		<-told
+		<-told
+		if a := <-told; a.Err == nil {
+			t.Error("a failure was not told")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestFinding(t *testing.T) {
+	n := func(n int) *int { return &n }
+	for _, c := range []struct {
+		pool    health.Pool
+		text    string
+		starved bool
+	}{
+		{health.Pool{State: health.Idle, Messages: n(0)}, "no message waits", false},
+		{health.Pool{State: health.Paused, Messages: n(1)}, "1 message waits", false},
+		{health.Pool{State: health.Suspended, Messages: n(17)}, "17 messages wait", false},
+		{health.Pool{State: health.Connecting}, "what waits is not known", false},
+		{health.Pool{State: health.Stalled, Messages: n(17), Text: "has got nothing"}, "it has got nothing", true},
+		{health.Pool{State: health.Unknown, Messages: n(17), Text: "believes to consume"}, "it believes to consume", true},
+	} {
+		if text, starved := c.pool.Finding(); text != c.text || starved != c.starved {
+			t.Errorf("%+v: got %q, %v", c.pool, text, starved)
+		}
+	}
+}

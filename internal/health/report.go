@@ -3,6 +3,7 @@ package health
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -26,6 +27,22 @@ type Pool struct {
 	State    State  `json:"state"`
 	Messages *int   `json:"messages"` // that wait in the queue; null: not known
 	Text     string `json:"text"`     // the state in a sentence
+}
+
+// Finding is what the broker's answer says of the pool, in a few words, and whether
+// the pool gets nothing although it should.
+func (p Pool) Finding() (text string, starved bool) {
+	switch {
+	case p.State == Stalled || p.State == Unknown:
+		return "it " + p.Text, true
+	case p.Messages == nil:
+		return "what waits is not known", false
+	case *p.Messages == 0:
+		return "no message waits", false
+	case *p.Messages == 1:
+		return "1 message waits", false
+	}
+	return fmt.Sprintf("%d messages wait", *p.Messages), false
 }
 
 // State is a word for what a pool does.

@@ -82,6 +82,9 @@ func (c *Collector) collectPool(e emitter, s *actors.PoolStats) {
 	}{{"acked", s.Acked}, {"requeued", s.Requeued}, {"retried", s.Retried}, {"dead_lettered", s.DeadLettered}} {
 		e.emit(c.fams.settlements, float64(v.n), s.Pool, v.verdict)
 	}
+	for _, state := range actors.LiveStates() {
+		e.emit(c.fams.consumerState, truth(s.Liveness.State == state), s.Pool, state)
+	}
 	count, buckets := cumulate(s.Durations)
 	e <- prometheus.MustNewConstHistogram(c.fams.durations.desc, count, s.Durations.Sum, buckets, s.Pool)
 }

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/magne-actors/magne-actors/actors"
@@ -42,7 +44,7 @@ type families struct {
 	perPool []poolFamily
 
 	build, up, nodes, events, restarts    *family
-	brokerUp, reconnects                  *family
+	brokerUp, reconnects, consumerState   *family
 	spool                                 []spoolFamily
 	settlements, durations                *family
 	slots, slotMemory, slotCPU, slotTasks *family
@@ -116,6 +118,11 @@ func (f *families) ofPools() {
 	f.pool(gauge, "watermark_paused", "1 while the intake is paused by the high watermark.", func(s *stats) float64 { return truth(s.Paused) })
 	f.pool(counter, "watermark_pauses_total", "How often the high watermark was reached.", func(s *stats) float64 { return float64(s.Pauses) })
 	f.pool(counter, "deliveries_total", "Deliveries accepted from the broker.", func(s *stats) float64 { return float64(s.Delivered) })
+	f.consumerState = f.gauge("consumer_state", "1 for the state that the pool's consumer is in, 0 for the others.", "pool", "state")
+	f.pool(gauge, "consumer_starved", "1 while messages wait, there is room, and none comes.", func(s *stats) float64 { return truth(s.Liveness.Starved) })
+	f.pool(gauge, "consumers_isolated", "Consumers that are kept apart for deliveries near the broker's ack timeout.", func(s *stats) float64 { return float64(s.Liveness.Isolated) })
+	f.pool(gauge, "deliveries_old", "Deliveries that have been unsettled for half of the broker's ack timeout.", func(s *stats) float64 { return float64(s.Liveness.Old) })
+	f.pool(gauge, "last_delivery_timestamp_seconds", "When the last delivery came, in seconds since 1970; 0 before the first.", func(s *stats) float64 { return unix(s.Liveness.LastDelivery) })
 	f.settlements = f.counter("settlements_total", "Deliveries settled, by verdict.", "pool", "verdict")
 	f.pool(counter, "deliveries_lost_total", "Deliveries whose consumer died before they were settled; the broker delivers them again.", func(s *stats) float64 { return float64(s.Lost) })
 	f.pool(counter, "deliveries_adopted_total", "Messages that came again while their task ran: it was not started twice.", func(s *stats) float64 { return float64(s.Adopted) })
@@ -157,6 +164,14 @@ func (f *families) add(word string, kind prometheus.ValueType, name, help string
 	}
 	f.list = append(f.list, added)
 	return added
+}
+
+// unix is a moment as Prometheus has it.
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixNano()) / 1e9
 }
 
 func truth(b bool) float64 {
