@@ -43,7 +43,7 @@ func networkFaults() []Fault {
 		{
 			Name: "cut-in-frame", Title: "connections end in the middle of a frame, for 4 s",
 			lasts: 4 * time.Second, why: says(gone),
-			inject: toxics(toxic{"limit_data", toInstance, attributes{"bytes": 700}}), heal: clean,
+			inject: toxics(toxic{"limit_data", toInstance, attributes{"bytes": 300}}), heal: clean,
 		},
 		{
 			Name: "corrupted-in", Title: "bytes from the broker are broken, for 4 s",
