@@ -151,6 +151,9 @@ func runOne(ctx context.Context, f *Fault, o Options, random *rand.Rand, setUp f
 	return row, err
 }
 
+// errSuite: the fault could not be done or healed. It says nothing of the instance.
+var errSuite = errors.New("faults: the broker is not as the suite wants it")
+
 // suffer lets the fault happen, and waits until the instance is well again.
 func (r *rig) suffer(ctx context.Context, f *Fault) (t times, err error) {
 	t.subscriptions = -1
@@ -159,7 +162,7 @@ func (r *rig) suffer(ctx context.Context, f *Fault) (t times, err error) {
 	}
 	t.begun = time.Now()
 	if err := f.inject(ctx, r); err != nil {
-		return t, err
+		return t, fmt.Errorf("%w: %w", errSuite, err)
 	}
 	t.injected = time.Now()
 	pause(ctx, f.lasts)
@@ -168,7 +171,7 @@ func (r *rig) suffer(ctx context.Context, f *Fault) (t times, err error) {
 	}
 	if f.heal != nil {
 		if err := f.heal(ctx, r); err != nil {
-			return t, err
+			return t, fmt.Errorf("%w: %w", errSuite, err)
 		}
 	}
 	able := f.able
@@ -176,7 +179,7 @@ func (r *rig) suffer(ctx context.Context, f *Fault) (t times, err error) {
 		able = func(ctx context.Context, r *rig) error { return r.able(ctx) }
 	}
 	if err := able(ctx, r); err != nil {
-		return t, err
+		return t, fmt.Errorf("%w: %w", errSuite, err)
 	}
 	t.able = time.Now()
 	waiting, cancel := context.WithTimeoutCause(ctx, patience, errors.New("waited long enough"))
