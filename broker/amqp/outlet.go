@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -27,7 +28,11 @@ type outlet struct {
 
 	done chan struct{} // closed when nothing can be published by it any more
 
+	began   time.Time // of collect alone, as is the next
+	refused int       // answers in a row that were basic.nack
+
 	mu      sync.Mutex
+	retired bool      // another channel is to be used; this one ends with its last confirm
 	pending []pending // in the order of publishing, unconfirmed
 	first   uint64    // sequence number of pending[0]
 	next    uint64    // sequence number after that of the newest return
@@ -56,6 +61,7 @@ func (o *outlet) run() {
 		return
 	}
 	close(o.opened)
+	o.began = time.Now()
 	o.collect()
 }
 
@@ -84,7 +90,7 @@ func (o *outlet) send(m *broker.Publication, out amqp091.Publishing, done func(e
 	// The mutex keeps pending in the order of the channel's sequence numbers.
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if isClosed(o.done) {
+	if o.retired || isClosed(o.done) {
 		return errOutlet
 	}
 	o.pending = append(o.pending, pending{p: m, done: done})
@@ -108,6 +114,7 @@ func (o *outlet) collect() {
 	for c := range o.confirms {
 		o.takeReturns()
 		o.settle(c)
+		o.doubt(c.Ack)
 	}
 	o.takeReturns()
 	said := <-o.closed
@@ -180,6 +187,32 @@ func (o *outlet) settle(c amqp091.Confirmation) {
 	o.mu.Unlock()
 	x.done(x.outcome(c.Ack))
 	<-o.l.slots
+}
+
+// RabbitMQ (3.10.8) does not tell a channel that a full queue with reject-publish
+// takes messages again when the limit was removed: it refuses that channel's for
+// ever, and takes those of another one. So after some refusals another one is used,
+// but not a new one for each message while the queue is full in earnest.
+const (
+	maxRefused = 3
+	doubtAfter = time.Second
+)
+
+// doubt ends a channel that gets nothing but refusals, when its last confirm is in.
+func (o *outlet) doubt(ack bool) {
+	if o.refused++; ack {
+		o.refused = 0
+	}
+	o.mu.Lock()
+	if !o.retired && o.refused >= maxRefused && time.Since(o.began) > doubtAfter {
+		o.retired = true
+		o.l.forget(o)
+	}
+	over := o.retired && len(o.pending) == 0
+	o.mu.Unlock()
+	if over {
+		_ = o.ch.Close() // or the connection is lost, which ends it as well
+	}
 }
 
 func (x *pending) outcome(ack bool) error {
