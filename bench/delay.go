@@ -124,10 +124,19 @@ func shareDelays(rows []delayRow) {
 	none, ours := rows[0], rows[1]
 	for k := range rows[1:] {
 		r := &rows[k+1]
-		retry := (ours.RetryCPU - none.RetryCPU) / (r.RetryCPU - none.RetryCPU)
-		exact := (ours.ExactCPU - none.ExactCPU) / (r.ExactCPU - none.ExactCPU)
-		r.RetryShare, r.ExactShare = &retry, &exact
+		r.RetryShare = share(ours.RetryCPU-none.RetryCPU, r.RetryCPU-none.RetryCPU)
+		r.ExactShare = share(ours.ExactCPU-none.ExactCPU, r.ExactCPU-none.ExactCPU)
 	}
+}
+
+// share is ours over theirs; nil where so few messages cost less than the system
+// counts, which is 10 ms of CPU.
+func share(ours, theirs float64) *float64 {
+	if theirs <= 0 {
+		return nil
+	}
+	s := ours / theirs
+	return &s
 }
 
 func (r *delayRow) measure(ctx context.Context, sys *delaySystem, n int) (err error) {

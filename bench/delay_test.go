@@ -29,12 +29,23 @@ func TestDelay(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.N != 50 || len(r.Runs) != 1 || r.RetryCPU <= 0 || r.ExactCPU <= 0 || (r.RetryShare == nil) != (i == 0) {
+		if r.N != 50 || len(r.Runs) != 1 || r.Seconds <= 0 || i == 0 && r.RetryShare != nil {
 			t.Errorf("got %s", line)
 		}
 	}
-	if !strings.Contains(errOut.String(), "of it") {
+	if !strings.Contains(errOut.String(), "broker us/retry") {
 		t.Errorf("stderr has no table:\n%s", &errOut)
+	}
+}
+
+func TestShare(t *testing.T) {
+	if s := share(1, 4); s == nil || *s != 0.25 {
+		t.Errorf("1 of 4: got %v", s)
+	}
+	for _, theirs := range []float64{0, -1} {
+		if s := share(1, theirs); s != nil {
+			t.Errorf("1 of %v: got %v, want none", theirs, *s)
+		}
 	}
 }
 
