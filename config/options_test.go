@@ -71,7 +71,7 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 		Reconnect:  supervisor.Backoff{Initial: 200 * time.Millisecond, Factor: 3, Max: time.Minute, Jitter: 0.25, ResetAfter: 20 * time.Second},
 		Pools: []actors.Pool{{
 			Name: "Mail.Out", Queue: queue, Codec: codec.JSON{}, Mode: actors.Thread, Workers: 4, Slots: 1, High: 40, Low: 10,
-			Timeout: 90 * time.Second, AbandonAfter: time.Second, OnPanic: actors.CrashWorker, MaxBody: 2_000_000,
+			Timeout: 90 * time.Second, AbandonAfter: time.Second, OnPanic: actors.CrashWorker, Dedup: actors.DedupOff, MaxBody: 2_000_000,
 			Retry:     every,
 			Supervise: supervise(supervisor.Spec{Intensity: 7, Period: 30 * time.Second, Parallel: true}),
 

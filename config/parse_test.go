@@ -169,7 +169,7 @@ func TestEveryKeyReachesTheFile(t *testing.T) {
 			Name: "Mail.Out", Queue: "mail", Codec: "json", Declare: "passive", Mode: "thread", Workers: 4, Slots: 1,
 			Watermarks: config.Watermarks{High: 40, Low: 10}, Timeout: config.Timeout{Hard: 90 * time.Second}, AbandonAfter: time.Second, MaxBody: 2_000_000,
 			Retry:     everyRetry(),
-			Intensity: 7, Period: 30 * time.Second, OnPanic: "crash", OnExhausted: "escalate", Restart: "temporary", Shutdown: supervisor.BrutalKill,
+			Intensity: 7, Period: 30 * time.Second, OnPanic: "crash", Dedup: "off", OnExhausted: "escalate", Restart: "temporary", Shutdown: supervisor.BrutalKill,
 			Tasks: map[string]config.Task{
 				"send.Mail": {Builtin: "sleep"},
 				"Notify": {HTTP: &config.HTTP{

@@ -39,7 +39,7 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var l log
-	b := open(t, embedded.Options{Users: map[string]embedded.Hash{"ann": hash}, Logger: slog.New(slog.NewTextHandler(&l, nil))})
+	b := open(t, embedded.Options{Users: map[string]embedded.Hash{"ann": hash}, Logger: slog.New(slog.NewTextHandler(&l, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	addr := listen(t, b)
 	var all sync.WaitGroup // a refusal takes three seconds
 	for _, c := range []struct {
