@@ -244,6 +244,26 @@ func TestOneIDForManyMessages(t *testing.T) {
 	})
 }
 
+// TestOneIDAndOneBodyForManyMessages: what tells them apart is in the headers.
+func TestOneIDAndOneBodyForManyMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		r := start(t, Pool{Slots: 20, High: 20, Mux: counted(time.Second, &runs, nil)})
+		for i, value := range []any{"a", "b", []byte("a"), int32(1), int64(1), true, nil} {
+			p := named("same")
+			p.Headers = map[string]any{"tenant": value, "x-delivery-count": int64(i)}
+			r.broker.Put("work", p)
+			p.Headers = map[string]any{"X-Tenant": value}
+			r.broker.Put("work", p)
+		}
+		p := named("same")
+		p.Headers = map[string]any{"tenant": "a", "x-delivery-count": int64(7)} // that is the first again
+		r.broker.Put("work", p)
+		r.quiet()
+		r.books(&runs, 14, PoolStats{Acked: 14, Duplicates: 1})
+	})
+}
+
 // TestWithoutAMessageIDEverythingIsRunAgain, and so it is when that is asked for.
 func TestWithoutAMessageIDEverythingIsRunAgain(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -176,10 +176,10 @@ func copyOf(d *broker.Delivery) *broker.Publication {
 	}
 	maps.DeleteFunc(c.Headers, func(k string, _ any) bool {
 		switch strings.ToLower(k) {
-		case "x-death", "x-delivery-count", "cc", "bcc", broker.HeaderDropped:
+		case "cc", "bcc", broker.HeaderDropped:
 			return true
 		}
-		return strings.HasPrefix(k, "x-first-death-") || strings.HasPrefix(k, "x-last-death-")
+		return ofBroker(k)
 	})
 	return c
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"hash/maphash"
+	"strings"
 
 	"github.com/magne-actors/magne-actors/broker"
 )
@@ -39,7 +40,7 @@ func keyOf(d *broker.Delivery) key {
 
 // sumOf is a hash of what a publisher has said in a message. Deliveries with equal
 // keys and different sums are different messages of a publisher that gives one id to
-// many. The headers are left out, since a broker writes its own into them.
+// many.
 func sumOf(seed maphash.Seed, d *broker.Delivery) uint64 {
 	h := maphash.Bytes(seed, d.Body)
 	p := &d.Properties
@@ -56,10 +57,44 @@ func sumOf(seed maphash.Seed, d *broker.Delivery) uint64 {
 	if p.Priority != 0 {
 		h = mix(h, 9, uint64(p.Priority))
 	}
-	if at, ok := d.Headers[headerReplayedAt].(string); ok {
-		h = mix(h, 10, maphash.String(seed, at))
+	if len(d.Headers) > 0 {
+		h = mix(h, 10, sumOfHeaders(seed, d.Headers))
 	}
 	return h
+}
+
+// sumOfHeaders is a hash of the headers that a task can see, which have no order.
+func sumOfHeaders(seed maphash.Seed, headers map[string]any) (sum uint64) {
+	for name, value := range headers {
+		if ofBroker(name) {
+			continue
+		}
+		h := maphash.String(seed, name)
+		switch v := value.(type) {
+		case string:
+			h = mix(h, 1, maphash.String(seed, v))
+		case []byte:
+			h = mix(h, 2, maphash.Bytes(seed, v))
+		case bool, int8, uint8, int16, uint16, int32, uint32, int64:
+			h = mix(h, 3, maphash.Comparable(seed, v))
+		}
+		sum += h
+	}
+	return sum
+}
+
+// ofBroker reports whether a broker writes a header of that name, and another one
+// each time that it delivers the message.
+func ofBroker(name string) bool {
+	if len(name) < 2 || name[0]|0x20 != 'x' || name[1] != '-' {
+		return false
+	}
+	name = strings.ToLower(name)
+	switch name {
+	case "x-death", "x-delivery-count", "x-acquired-count":
+		return true
+	}
+	return strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }
 
 // mix folds the value of the field with that number into h; the multipliers are odd
