@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,23 @@ func (s *Spool) Drain(ctx context.Context, session broker.Session) (left int, er
 	}
 }
 
+// waiters are messages that wait for another try, as a heap: what is due first is the
+// first. There can be hundreds of thousands, and each message that is published looks
+// for what is due.
+type waiters []*entry
+
+func (w waiters) Len() int           { return len(w) }
+func (w waiters) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
+func (w waiters) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+func (w *waiters) Push(e any)        { *w = append(*w, e.(*entry)) }
+func (w *waiters) Pop() any {
+	last := len(*w) - 1
+	e := (*w)[last]
+	(*w)[last] = nil
+	*w = (*w)[:last]
+	return e
+}
+
 func (s *Spool) inFlight() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,16 +137,12 @@ func (s *Spool) next(now time.Time, once bool) (e *entry, wait time.Duration, ch
 	defer s.mu.Unlock()
 	wait = time.Minute
 	if !once {
-		kept := s.later[:0]
-		for _, l := range s.later {
-			if l.due.After(now) {
-				kept, wait = append(kept, l), min(wait, l.due.Sub(now))
-			} else {
-				s.enlist(l)
-			}
+		for len(s.later) > 0 && !s.later[0].due.After(now) {
+			s.enlist(heap.Pop(&s.later).(*entry))
 		}
-		clear(s.later[len(kept):])
-		s.later = kept
+		if len(s.later) > 0 {
+			wait = min(wait, s.later[0].due.Sub(now))
+		}
 	}
 	if front := s.ready.Front(); front != nil {
 		s.ready.Remove(front)
@@ -184,7 +198,7 @@ func (s *Spool) answered(e *entry, err error) {
 		s.stats.LastError = err.Error()
 		e.due = time.Now().Add(min(retryFirst<<min(e.tries, 10), retryMost))
 		e.tries++
-		s.later = append(s.later, e)
+		heap.Push(&s.later, e)
 	}
 	s.changedLocked()
 }

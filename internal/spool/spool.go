@@ -49,7 +49,7 @@ type Spool struct {
 	marks   []*entry      // done, to be marked as such
 	orphans bool          // others may have left segments
 	ready   list.List     // of *entry, the oldest first
-	later   []*entry      // tried, and to be tried again
+	later   waiters       // tried, and to be tried again
 	held    int
 	flying  int // with the broker, unconfirmed
 	stats   broker.SpoolStats
