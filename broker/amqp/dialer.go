@@ -69,6 +69,10 @@ type Dialer struct {
 	// PublishWindow is how many publications may wait for the broker's confirm at
 	// once. Default: 1000.
 	PublishWindow int
+	// ConfirmTimeout is how long the broker may leave a publication unanswered while
+	// it does not block publishers. Then its channel is given up, and the outcome of
+	// all that is unconfirmed on it is unknown. Default: 30 s.
+	ConfirmTimeout time.Duration
 	// NetDial opens the connection below AMQP in place of net.Dialer: to a broker
 	// in this process, or through a proxy. address is the host and port of URL.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -90,6 +94,7 @@ func (d Dialer) withDefaults() Dialer {
 	d.WriteTimeout = cmp.Or(d.WriteTimeout, d.Heartbeat)
 	d.ChannelSpan = cmp.Or(d.ChannelSpan, 1000)
 	d.PublishWindow = cmp.Or(d.PublishWindow, 1000)
+	d.ConfirmTimeout = cmp.Or(d.ConfirmTimeout, 30*time.Second)
 	d.Logger = cmp.Or(d.Logger, slog.New(slog.DiscardHandler))
 	if d.NetDial == nil {
 		d.NetDial = new(net.Dialer).DialContext
@@ -109,6 +114,7 @@ func (d Dialer) validate() error {
 	check(d.WriteTimeout > 0, "WriteTimeout must be positive")
 	check(d.ChannelSpan > 0, "ChannelSpan must be positive")
 	check(d.PublishWindow > 0, "PublishWindow must be positive")
+	check(d.ConfirmTimeout > 0, "ConfirmTimeout must be positive")
 	for _, text := range d.urls() {
 		if u, err := parse(text); err != nil {
 			errs = append(errs, err)

@@ -28,8 +28,10 @@ type outlet struct {
 
 	done chan struct{} // closed when nothing can be published by it any more
 
-	began   time.Time // of collect alone, as is the next
+	// Of collect alone.
+	began   time.Time
 	refused int       // answers in a row that were basic.nack
+	blocked time.Time // when the broker last held up publishers
 
 	mu      sync.Mutex
 	retired bool      // another channel is to be used; this one ends with its last confirm
@@ -41,6 +43,7 @@ type outlet struct {
 // pending is a publication that waits for its confirm.
 type pending struct {
 	p        *broker.Publication
+	at       time.Time // of publishing
 	done     func(error)
 	returned string // the broker's reason, when it came back
 }
@@ -93,7 +96,7 @@ func (o *outlet) send(m *broker.Publication, out amqp091.Publishing, done func(e
 	if o.retired || isClosed(o.done) {
 		return errOutlet
 	}
-	o.pending = append(o.pending, pending{p: m, done: done})
+	o.pending = append(o.pending, pending{p: m, at: time.Now(), done: done})
 	const mandatory, immediate = true, false
 	if err := o.ch.Publish(m.Exchange, m.RoutingKey, mandatory, immediate, out); err != nil {
 		// Not a whole message was written, or nothing will be: it is not pending.
@@ -111,27 +114,65 @@ func (o *outlet) send(m *broker.Publication, out amqp091.Publishing, done func(e
 // return of a message before its confirm, but the library hands them over in two
 // channels: so all returns that have arrived are taken before each confirm.
 func (o *outlet) collect() {
-	for c := range o.confirms {
-		o.takeReturns()
-		o.settle(c)
-		o.doubt(c.Ack)
+	look := time.NewTicker(max(o.l.s.d.ConfirmTimeout/8, time.Millisecond))
+	defer look.Stop()
+	for open := true; open; {
+		select {
+		case c, ok := <-o.confirms:
+			o.takeReturns()
+			if open = ok; ok {
+				o.settle(c)
+				o.doubt(c.Ack)
+			}
+		case now := <-look.C:
+			o.despair(now)
+		}
 	}
-	o.takeReturns()
 	said := <-o.closed
-	o.mu.Lock()
-	close(o.done)
-	rest := o.pending
-	o.pending = nil
-	o.mu.Unlock()
-	o.l.forget(o)
+	rest := o.end()
 	cause := o.l.cause(said)
 	if said != nil && !o.l.IsClosed() {
 		cause = errors.New("the broker has closed the channel: " + tell(said))
 	}
+	o.giveUp(rest, said, cause)
+}
+
+// end takes what is unconfirmed. Nothing is published by this channel from then on.
+func (o *outlet) end() (rest []pending) {
+	o.mu.Lock()
+	if !isClosed(o.done) {
+		close(o.done)
+	}
+	rest, o.pending = o.pending, nil
+	o.mu.Unlock()
+	o.l.forget(o)
+	return rest
+}
+
+func (o *outlet) giveUp(rest []pending, said *amqp091.Error, cause error) {
 	for i := range rest {
 		rest[i].done(rest[i].lost(said, cause))
 		<-o.l.slots
 	}
+}
+
+// despair gives a channel up whose oldest publication has not been answered in time:
+// RabbitMQ (3.10.8) can lose one that it was sent just before it blocked publishers,
+// and the confirms of all later ones of that channel are then held back by the
+// library, which hands them over in order.
+func (o *outlet) despair(now time.Time) {
+	limit := o.l.s.d.ConfirmTimeout
+	if o.l.isBlocked() {
+		o.blocked = now
+	}
+	o.mu.Lock()
+	late := len(o.pending) > 0 && now.Sub(o.pending[0].at) > limit && now.Sub(o.blocked) > limit
+	o.mu.Unlock()
+	if !late {
+		return
+	}
+	o.giveUp(o.end(), nil, fmt.Errorf("the broker has not confirmed it in %v", limit))
+	o.l.s.wg.Go(func() { _ = o.ch.Close() }) // it may not answer that either: then it ends with the connection
 }
 
 func (o *outlet) takeReturns() {

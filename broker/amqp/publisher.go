@@ -252,6 +252,12 @@ func (l *publishLink) awaitGate(ctx context.Context) error {
 	}
 }
 
+func (l *publishLink) isBlocked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blocked != nil
+}
+
 // gate follows connection.blocked and connection.unblocked, until the connection ends.
 func (l *publishLink) gate() {
 	defer l.end()
