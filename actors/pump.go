@@ -98,7 +98,13 @@ func (p *pump) giveBack() {
 	}
 }
 
+// end tells the router of the loss, if it is one. The deliveries of a consumer that
+// dies may end a moment before it is dead and knows why.
 func (p *pump) end() {
+	select {
+	case <-p.source.consumer.Done():
+	case <-p.finish:
+	}
 	if isDone(p.source.consumer.Done()) {
 		p.pool.toRouter(&consumerLost{p.source})
 	}
