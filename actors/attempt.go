@@ -21,6 +21,7 @@ const (
 	headerFirstSeen = "x-first-seen"    // RFC 3339, when its first failed attempt was over
 	headerNode      = "x-node"          // host name of the worker
 	headerQueue     = "x-queue"         // the queue that it was consumed from
+	headerCopies    = "x-magne-copies"  // how often a worker has published it again: two may be for the same attempt
 	headerLost      = "x-magne-lost"    // how many worker processes have died under it
 	headerSnoozes   = "x-magne-snoozes" // how often it was put off by task.Retry
 	headerKind      = "x-error-kind"    // of x-error, as task.ErrorKind has it

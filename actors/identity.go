@@ -7,12 +7,9 @@ import (
 	"github.com/magne-actors/magne-actors/broker"
 )
 
-// The headers that tell the runs of one message from each other, beside headerAttempt.
+// The headers that tell the runs of one message from each other, beside headerAttempt
+// and headerCopies. They are written by internal/dlq.
 const (
-	// headerCopies counts how often a worker has published the message again, for
-	// whatever reason: two copies may be for the same attempt.
-	headerCopies = "x-magne-copies"
-	// headerReplays and headerReplayedAt are written by internal/dlq.
 	headerReplays    = "x-replays"
 	headerReplayedAt = "x-replayed-at"
 )
