@@ -172,7 +172,7 @@ func (o *outlet) despair(now time.Time) {
 		return
 	}
 	o.giveUp(o.end(), nil, fmt.Errorf("the broker has not confirmed it in %v", limit))
-	o.l.s.wg.Go(func() { _ = o.ch.Close() }) // it may not answer that either: then it ends with the connection
+	o.l.abandon(o.ch)
 }
 
 func (o *outlet) takeReturns() {

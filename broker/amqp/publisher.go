@@ -232,6 +232,12 @@ func (l *publishLink) forget(o *outlet) {
 	}
 }
 
+// abandon closes a channel of which nothing is expected any more. The broker may not
+// answer that either: then it ends with the connection.
+func (l *publishLink) abandon(ch *amqp091.Channel) {
+	l.s.wg.Go(func() { _ = ch.Close() })
+}
+
 // awaitGate blocks while the broker blocks the connection. To write then would
 // fill the socket and stop the heartbeats.
 func (l *publishLink) awaitGate(ctx context.Context) error {
