@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/engine"
@@ -137,7 +139,11 @@ func (ch *channel) end() {
 
 // fail closes the channel with an error; it ends with the client's close-ok.
 func (ch *channel) fail(f *failure) {
-	ch.conn.log.Warn("channel closed with an error", "channel", ch.id, "user", ch.conn.user, "err", f)
+	level := slog.LevelWarn
+	if ch.conn.nc.RemoteAddr() == (pipeAddr{}) { // a client in this process says itself what it makes of it
+		level = slog.LevelDebug
+	}
+	ch.conn.log.Log(context.Background(), level, "channel closed with an error", "channel", ch.id, "user", ch.conn.user, "err", f)
 	ch.end()
 	ch.closing = true
 	ch.conn.out.method(ch.id, f.closeChannel())

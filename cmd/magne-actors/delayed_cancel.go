@@ -128,9 +128,9 @@ func (g *graveyard) cancelDelayed(ctx context.Context, f *changeFlags) error {
 	if err == nil && c.matched == 0 && !f.filter.empty() {
 		err = f.filter.none()
 	}
-	text := fmt.Sprintf("cancelled %d of %s that were looked at\n", done, count(c.seen, "message"))
+	text := fmt.Sprintf("cancelled %d, looked at %s\n", done, count(c.seen, "message"))
 	if f.dryRun {
-		text = fmt.Sprintf("would cancel %d of %s that were looked at\n", c.matched, count(c.seen, "message"))
+		text = fmt.Sprintf("would cancel %d, looked at %s\n", c.matched, count(c.seen, "message"))
 	}
 	return errors.Join(g.e.print(out, text), undelayed(err))
 }

@@ -92,7 +92,7 @@ func (r *rescheduling) run(ctx context.Context) error {
 	}
 	text := fmt.Sprintf("rescheduled %d of %s to %s\n", done, count(r.out.Matched, "message"), r.due.Format(time.RFC3339))
 	if r.f.dryRun {
-		text = fmt.Sprintf("would reschedule %d of %s that were looked at\n", r.out.Matched, count(c.seen, "message"))
+		text = fmt.Sprintf("would reschedule %d, looked at %s\n", r.out.Matched, count(c.seen, "message"))
 	}
 	return errors.Join(r.g.e.print(r.out, text), undelayed(err))
 }

@@ -162,5 +162,18 @@ func (t *target) dueText() string {
 	if t.due == nil {
 		return ""
 	}
-	return fmt.Sprintf(", due %s (in %v)", t.due.Format(time.RFC3339), max(0, time.Until(*t.due)).Round(time.Second))
+	return dueIn(*t.due, time.Now())
+}
+
+// dueIn says when tasks are due, and of those that are due already that they do not wait.
+func dueIn(due, now time.Time) string {
+	moment := due.Format(time.RFC3339)
+	wait := due.Sub(now)
+	switch {
+	case wait <= 0:
+		return fmt.Sprintf(", due %s, which is over: at once", moment)
+	case wait < time.Second:
+		return fmt.Sprintf(", due %s (in less than 1s)", moment)
+	}
+	return fmt.Sprintf(", due %s (in %v)", moment, wait.Round(time.Second))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,32 @@ func TestDueFlags(t *testing.T) {
 	}
 	if due, err := (&dueFlags{}).read(now); due != nil || err != nil {
 		t.Errorf("neither: got %v, %v", due, err)
+	}
+}
+
+func TestDueIn(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for wait, want := range map[time.Duration]string{
+		-time.Hour: ", due 2026-11-23T09:00:00Z, which is over: at once", 0: ", due 2026-11-23T10:00:00Z, which is over: at once",
+		time.Millisecond: ", due 2026-11-23T10:00:00Z (in less than 1s)", time.Minute - time.Millisecond: ", due 2026-11-23T10:00:59Z (in 1m0s)",
+	} {
+		if got := dueIn(now.Add(wait), now); got != want {
+			t.Errorf("%v: got %q, want %q", wait, got, want)
+		}
+	}
+}
+
+// TestFlagsThatExcludeOneAnother: in words of ours, and of what was typed alone.
+func TestFlagsThatExcludeOneAnother(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"publish --in 5s --at 2026-12-01T08:00Z hello", "magne-actors: --at and --in cannot be combined\n"},
+		{"queue list --url amqp://mq -c x.yaml", "magne-actors: --config and --url cannot be combined\n"},
+	} {
+		var stderr strings.Builder
+		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), io.Discard, &stderr)
+		if code != exitUsage || !strings.HasPrefix(stderr.String(), c.want) {
+			t.Errorf("%s: got %d %q, want %q", c.args, code, stderr.String(), c.want)
+		}
 	}
 }
 

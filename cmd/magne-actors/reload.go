@@ -164,6 +164,7 @@ func (r *reloader) once(ctx context.Context) (o outcome) {
 			}
 			continue
 		}
+		c.Text += r.stillParked(c.Pool)
 		r.log.Info("reloaded", "pool", c.Pool, "action", c.Action, "change", c.Text)
 		o.changes = append(o.changes, c)
 		if running[c.Pool] = next; c.Action == config.ActionRemove {
@@ -260,6 +261,16 @@ func (r *reloader) byOperator(want actors.Pool) string {
 			return fmt.Sprintf("; it keeps the %d workers of `scale`, the file says %d", s.Size, want.Workers)
 		case want.Size == nil && (s.High != int64(want.High) || s.Low != int64(want.Low)):
 			return fmt.Sprintf("; it keeps the watermarks %d/%d of `limit`, the file says %d/%d", s.High, s.Low, want.High, want.Low)
+		}
+	}
+	return ""
+}
+
+// stillParked is what the change of a pool that was given up does not do: start it.
+func (r *reloader) stillParked(pool string) string {
+	for _, s := range r.system.Stats() {
+		if s.Pool == pool && s.Parked {
+			return fmt.Sprintf("; it was given up before and is not started by this: `magne-actors why %s` says how", pool)
 		}
 	}
 	return ""

@@ -200,6 +200,22 @@ func TestReloadThatKeepsThePool(t *testing.T) {
 	}
 }
 
+// TestReloadOfAParkedPool: the new configuration does not start what was given up,
+// and says so of this pool alone.
+func TestReloadOfAParkedPool(t *testing.T) {
+	system := &fakePools{stats: []actors.PoolStats{{Pool: "a", Parked: true}, {Pool: "b"}}}
+	next := parsed(t, echo("a", ", timeout: 5s"), echo("b", ", timeout: 5s"))
+	o := reloading(t, parsed(t, echo("a", ""), echo("b", "")), system, &next).once(t.Context())
+	if o.err != nil || len(o.changes) != 2 {
+		t.Fatalf("got %v, %v", o.changes, o.err)
+	}
+	for _, c := range o.changes {
+		if got, want := strings.Contains(c.Text, "`magne-actors why a`"), c.Pool == "a"; got != want {
+			t.Errorf("%s: got %q", c.Pool, c.Text)
+		}
+	}
+}
+
 // TestPlanSaysWhatAnOperatorHasChanged: a reload leaves it as long as the pool is
 // the same in the file.
 func TestPlanSaysWhatAnOperatorHasChanged(t *testing.T) {

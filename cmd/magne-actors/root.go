@@ -35,9 +35,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = noSuchCommand(root, args) // rather than that its flags are unknown
 	}
 	if err != nil && !e.started {
-		err = usageError(err, "try: %s --help", cmd.CommandPath())
+		err = usageError(together(err), "try: %s --help", cmd.CommandPath())
 	}
 	return e.report(err)
+}
+
+// together says of flags that exclude one another what cobra says of their group:
+// "if any flags in the group [in at] are set none of the others can be; [at in] were
+// all set".
+func together(err error) error {
+	group, ok := strings.CutPrefix(err.Error(), "if any flags in the group [")
+	_, set, found := strings.Cut(strings.TrimSuffix(group, "] were all set"), "; [")
+	if !ok || !found {
+		return err
+	}
+	return fmt.Errorf("--%s cannot be combined", strings.Join(strings.Fields(set), " and --"))
 }
 
 // newRoot puts the commands together.

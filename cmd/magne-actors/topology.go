@@ -111,6 +111,9 @@ func (e *env) survey(cmd *cobra.Command, f *topologyFlags, pools []string, do fu
 		}
 		defer q.admin.Close(ctx)
 		listed, err := q.listed(ctx)
+		if status(err) == exitUsage {
+			return err
+		}
 		if err != nil {
 			fmt.Fprintf(e.stderr, "without what only the broker's own tools list: %v\n", err)
 		}

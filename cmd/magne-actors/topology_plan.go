@@ -140,7 +140,7 @@ func (o *planned) text(all bool) string {
 	}
 	_ = w.Flush() // into memory
 	if unseen > 0 {
-		fmt.Fprintf(&b, "%s cannot be seen: AMQP lists none, and no management API was asked (broker.management, --management).\n"+
+		fmt.Fprintf(&b, "%s cannot be seen: AMQP lists none, and no management API has told them (broker.management, --management).\n"+
 			"apply makes them again, which changes nothing where they exist.\n", count(unseen, "binding"))
 	}
 	fmt.Fprintf(&b, "%d to make, %d as they should be, %d differ", o.Create, o.Same, o.Differs)

@@ -150,7 +150,7 @@ func binding(o Object, exists, known bool) Change {
 		return Change{Object: o, State: Create}
 	}
 	return Change{
-		Object: o, State: Unknown, Why: "AMQP lists no bindings, and no management API was asked",
+		Object: o, State: Unknown, Why: "AMQP lists no bindings, and no management API has told them",
 		Do: "`magne-actors topology apply` makes it again, which changes nothing where it exists; broker.management or --management names the API",
 	}
 }
