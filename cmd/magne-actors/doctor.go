@@ -147,8 +147,11 @@ func (e *env) settings(file string) (*doctor.Settings, error) {
 func (x *examination) ask(ctx context.Context) (reached bool, err error) {
 	x.facts.Control = controlOf(ctx, x.file)
 	address := doctor.Address{Address: x.where(), Path: "broker.url"}
-	if x.facts.Embedded {
+	switch b := x.file.Broker; {
+	case x.facts.Embedded:
 		address.Path = "broker.embedded.listen"
+	case b.URL == "" && len(b.URLs) > 0:
+		address.Path = "broker.urls"
 	}
 	admin, err := x.dial.Admin(ctx)
 	if ctx.Err() != nil {
