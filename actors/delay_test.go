@@ -55,12 +55,19 @@ type ladderFaults struct {
 	applied atomic.Int64 // whole ladders
 	exits   atomic.Int64
 	refuse  atomic.Pointer[error] // what Apply answers
+	hangs   atomic.Bool           // Apply of a whole ladder, for as long as it may
+	hung    atomic.Int64          // how often it did
 	missing atomic.Bool           // there is no exchange of the ladder until it is applied
 }
 
 func (s ladderSession) Apply(ctx context.Context, t broker.Topology) error {
 	if err := s.refuse.Load(); err != nil {
 		return *err
+	}
+	if len(t.Exchanges) > 0 && s.hangs.Load() {
+		s.hung.Add(1)
+		<-ctx.Done()
+		return ctx.Err()
 	}
 	if len(t.Exchanges) > 0 {
 		s.applied.Add(1)
@@ -125,6 +132,26 @@ func TestALongWaitIsSpentOnTheBroker(t *testing.T) {
 		}
 		if faults.applied.Load() != 1 || r.stats().Retried != 2 {
 			t.Errorf("the ladder was declared %d times, %d retries", faults.applied.Load(), r.stats().Retried)
+		}
+		r.expect(r.finish())
+	})
+}
+
+// TestALadderThatIsSlowToDeclare holds up the copies that wait for it once, and not
+// each of them in turn, nor for as long each the dead letters behind them.
+func TestALadderThatIsSlowToDeclare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var faults ladderFaults
+		faults.hangs.Store(true)
+		r, began := startFailing(t, &faults, Pool{Slots: 20, High: 20, Retry: tenSeconds()})
+		r.put(20, "t")
+		wait(applyTimeout + 9*time.Second)
+		if n := faults.hung.Load(); n != 1 {
+			t.Errorf("the ladder was declared %d times, want once", n)
+		}
+		r.until("all are done", func() bool { return r.broker.Acked() == 60 })
+		if last, most := began()[59], applyTimeout+21*time.Second; last > most {
+			t.Errorf("the last run began after %v, want %v", last, most)
 		}
 		r.expect(r.finish())
 	})

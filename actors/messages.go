@@ -147,6 +147,7 @@ type (
 		pool     *pool
 		flight   *flight
 		consumer broker.Consumer // that the delivery is settled on afterwards
+		asked    time.Time
 	}
 	// starving says that a consumer gets nothing although messages wait.
 	starving struct {

@@ -117,6 +117,14 @@ type outbox struct {
 	spool   broker.Spool  // nil: none
 	posted  []*posted     // with a spool: may be unconfirmed; of run
 	waiting chan *publish // the broker actor sends
+	failed  unprepared    // of run
+}
+
+// unprepared is a prepare that failed.
+type unprepared struct {
+	pool *pool // nil: none did
+	at   time.Time
+	err  error
 }
 
 // newOutbox returns an outbox with room for publications of that many flights.
@@ -164,10 +172,20 @@ func (o *outbox) run(ctx context.Context) {
 	}
 }
 
-// prepare does what must be done before a publication.
+// prepare does what must be done before a publication. That may block for as long as
+// applyTimeout, and everybody waits: what was asked for before it failed shares the
+// error.
 func (o *outbox) prepare(ctx context.Context, m *publish) error {
 	if !m.flight.delayed {
 		return nil
 	}
-	return m.pool.prepare(ctx, o.session)
+	last, declares := &o.failed, m.pool.Queue.Declare == broker.DeclareCreate
+	if declares && m.asked.Before(last.at) && (last.pool == m.pool || !m.pool.ladder.declared.Load()) {
+		return last.err
+	}
+	err := m.pool.prepare(ctx, o.session)
+	if err != nil {
+		*last = unprepared{m.pool, time.Now(), err}
+	}
+	return err
 }

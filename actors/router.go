@@ -281,7 +281,7 @@ func (r *router) publish(f *flight) {
 	if r.stopping {
 		return
 	}
-	r.pool.send(r.pool.broker, &publish{r.pool, f, f.claims[0].source.consumer})
+	r.pool.send(r.pool.broker, &publish{r.pool, f, f.claims[0].source.consumer, time.Now()})
 }
 
 func (r *router) onRepublish(f *flight) {
