@@ -1,6 +1,10 @@
 package actors
 
-import "github.com/magne-actors/magne-actors/broker"
+import (
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
 
 // This file is what a router does about tasks that run on after the router before it
 // has ended. Their deliveries are lost, and their contexts cancelled.
@@ -14,12 +18,15 @@ func (r *router) bequeath(f *flight) {
 	case onHold, publishing:
 		r.remember(f)
 	case withWorker:
-		if s := f.state.Load(); s == stateRunning || s == stateDone {
+		switch f.state.Load() {
+		case stateRunning, stateEnding:
 			f.heir = nil
 			r.pool.foreign[f.key] = f
-			return
+		case stateDone: // we do not get to what the worker says of it
+			r.remember(f)
+		default:
+			r.pool.memory.forget(f.key)
 		}
-		r.pool.memory.forget(f.key)
 	case inBacklog, awaiting:
 		r.pool.memory.forget(f.key)
 	}
@@ -38,6 +45,18 @@ func (r *router) await(first, f *flight) {
 	r.pool.shown.grow(f.slot)
 	f.phase, first.heir = awaiting, f
 	r.after(f, r.pool.AbandonAfter, &awaited{f})
+	if first.state.Load() == stateDone {
+		r.onForeign(first) // nobody may tell us of it: there was no router when it ended
+	}
+}
+
+// inherit takes the results of what has ended while there was no router.
+func (r *router) inherit() {
+	for _, f := range r.pool.foreign {
+		if f.state.Load() == stateDone {
+			r.onForeign(f)
+		}
+	}
 }
 
 // onForeign takes the result of a flight of a router before us.
@@ -63,14 +82,22 @@ func (r *router) onForeign(f *flight) {
 	}
 }
 
+// awaitEnd is the wait for a worker that is noting the result of its task.
+const awaitEnd = 10 * time.Millisecond
+
 // onAwaited: f has waited for a task that does not end.
 func (r *router) onAwaited(f *flight) {
 	if !r.ledger.has(f) || f.phase != awaiting {
 		return
 	}
 	if first := r.pool.foreign[f.key]; first != nil {
-		if !first.state.CompareAndSwap(stateRunning, stateAbandoned) {
-			return // it has just ended; its result is on the way
+		switch {
+		case first.state.Load() == stateDone:
+			r.onForeign(first)
+			return
+		case !first.state.CompareAndSwap(stateRunning, stateAbandoned):
+			r.after(f, awaitEnd, &awaited{f}) // it is just ending
+			return
 		}
 		delete(r.pool.foreign, f.key)
 		r.pool.workers.all()[first.worker].abandoned.Add(1)

@@ -384,6 +384,35 @@ func TestAdoptionAcrossARestartOfTheRouter(t *testing.T) {
 	})
 }
 
+// TestTasksThatEndWithTheirRouter: those that obey the end of their context end when
+// there is no router to hear of it. Their messages are run again, and not waited for.
+func TestTasksThatEndWithTheirRouter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		mux := handlers(map[string]task.HandlerFunc{"t": func(ctx context.Context, _ *task.Message) error {
+			runs.Add(1)
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Second):
+			}
+			return context.Cause(ctx)
+		}})
+		r := start(t, Pool{Mux: mux, Slots: 5, High: 5})
+		r.send(5)
+		for range 3 {
+			r.until("all run", func() bool { return r.stats().Running == 5 })
+			r.expect(r.system.Restart(t.Context(), "router:work"))
+		}
+		r.quiet()
+		if n := runs.Load(); n != 20 {
+			t.Errorf("%d runs, want 5 and 5 more for each restart", n)
+		}
+		if err := r.finish(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestResultsAreKeptAcrossAReload: the tasks ended when the connection was lost.
 func TestResultsAreKeptAcrossAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 const (
 	stateQueued    uint32 = iota // in the backlog, or assigned to a worker
 	stateRunning                 // its handler runs
-	stateDone                    // its handler has returned; verdict is set
+	stateEnding                  // its handler has returned; verdict is being set
+	stateDone                    // verdict is set
 	stateRevoked                 // taken back before it ran
 	stateAbandoned               // still running, but no longer waited for
 )

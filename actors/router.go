@@ -117,6 +117,7 @@ func (r *router) onStarted(self *actor.PID) {
 	for _, w := range r.pool.workers.all() {
 		w.assigned.Store(0)
 	}
+	r.inherit()
 }
 
 // seat is the entry of the worker with that index, which may be new.

@@ -150,8 +150,9 @@ func (w *worker) run(f *flight) {
 		if f.key.id != "" {
 			f.sum = sumOf(w.pool.seed, f.delivery)
 		}
-		if f.state.CompareAndSwap(stateRunning, stateDone) {
+		if f.state.CompareAndSwap(stateRunning, stateEnding) {
 			f.verdict = v
+			f.state.Store(stateDone)
 		} else {
 			s.abandoned.Add(-1)
 		}
