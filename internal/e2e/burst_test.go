@@ -30,7 +30,7 @@ func burst(t *testing.T, url, one, two string) {
 	e := newEndpoint(t)
 	e.answer = func(w http.ResponseWriter, r *request) {
 		if r.key() == "7" && r.Attempt == 1 {
-			w.WriteHeader(http.StatusServiceUnavailable) // a failed attempt
+			w.WriteHeader(http.StatusInternalServerError) // a failed attempt
 		}
 	}
 	s := setup{url: url, pools: hook(one, e.url, "slots: 5\nretry: {initial: 1500ms, max: 1500ms, jitter: 0}") + fmt.Sprintf(`q:

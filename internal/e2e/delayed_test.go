@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +39,21 @@ func delayedOf(t testing.TB, r *rabbit, args ...string) result {
 	return magne(t, nil, slices.Concat([]string{"delayed", args[0], "--url", r.url}, args[1:])...)
 }
 
+// looks is held by the test that looks at the delay queues of the shared node: a look
+// takes what is in them, and gives it back at its end.
+var looks sync.Mutex
+
+func onBothAlone(t *testing.T, test func(t *testing.T, r *rabbit)) {
+	t.Helper()
+	onBoth(t, func(t *testing.T, r *rabbit) {
+		if strings.HasSuffix(t.Name(), "RabbitMQ") {
+			looks.Lock()
+			defer looks.Unlock()
+		}
+		test(t, r)
+	})
+}
+
 // waiting are the tasks that wait for a queue.
 func (r *rabbit) waiting(queue string) []waitingTask {
 	r.t.Helper()
@@ -58,25 +74,45 @@ func (r *rabbit) later(queue, in, task string, n int, more ...string) report {
 // arrivals are when messages come to a queue, by their bodies.
 func (r *rabbit) arrivals(queue string, n int) map[string]time.Time {
 	r.t.Helper()
+	return r.expecting(queue)(n)
+}
+
+// expecting begins to consume, so that nothing waits for that.
+func (r *rabbit) expecting(queue string) (arrivals func(n int) map[string]time.Time) {
+	r.t.Helper()
 	ch := r.channel()
-	defer ch.Close()
 	in, err := ch.Consume(queue, "", true, false, false, false, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	got := map[string]time.Time{}
-	for len(got) < n {
-		select {
-		case d, ok := <-in:
-			if !ok {
-				r.t.Fatalf("the consumer of %s ended after %d of %d", queue, len(got), n)
-			}
-			got[string(d.Body)] = time.Now()
-		case <-time.After(2 * patience):
-			r.t.Fatalf("%d of %d came to %s", len(got), n, queue)
-		}
+	type arrival struct {
+		body string
+		at   time.Time
 	}
-	return got
+	came := make(chan arrival, 10_000)
+	go func() {
+		defer close(came)
+		for d := range in {
+			came <- arrival{string(d.Body), time.Now()}
+		}
+	}()
+	return func(n int) map[string]time.Time {
+		r.t.Helper()
+		defer ch.Close()
+		got := map[string]time.Time{}
+		for len(got) < n {
+			select {
+			case a, ok := <-came:
+				if !ok {
+					r.t.Fatalf("the consumer of %s ended after %d of %d", queue, len(got), n)
+				}
+				got[a.body] = a.at
+			case <-time.After(2 * patience):
+				r.t.Fatalf("%d of %d came to %s", len(got), n, queue)
+			}
+		}
+		return got
+	}
 }
 
 // stalls sends messages to and fro until stop is called, which returns the longest
@@ -121,17 +157,17 @@ func (r *rabbit) stalls() (stop func() time.Duration) {
 // TestPublishDelayed: none comes early, and none more than a second late, apart from
 // what the machine does not let the broker do in time.
 func TestPublishDelayed(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rabbit) {
+	onBothAlone(t, func(t *testing.T, r *rabbit) {
 		queue := r.queue("")
 		r.plain(queue, nil)
 		r.later(queue, "1s", "first", 1) // declares what is needed
 		r.arrivals(queue, 1)
-		due, stop := map[string]time.Time{}, r.stalls()
+		due, stop, arrivals := map[string]time.Time{}, r.stalls(), r.expecting(queue)
 		for _, in := range []string{"1500ms", "4s", "8900ms"} {
 			due[in] = *r.later(queue, in, "task", 1, in).Due
 		}
 		late := map[string]time.Duration{}
-		for body, at := range r.arrivals(queue, len(due)) {
+		for body, at := range arrivals(len(due)) {
 			for in, moment := range due {
 				if strings.Contains(body, in) {
 					late[in] = at.Sub(moment)
@@ -180,7 +216,7 @@ func publishDelayedRefusals(t *testing.T, r *rabbit, queue string) {
 // TestDelayed: tasks that wait are seen, cancelled and given another time, and others
 // are left alone.
 func TestDelayed(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rabbit) {
+	onBothAlone(t, func(t *testing.T, r *rabbit) {
 		queue, other := r.queue(".a"), r.queue(".b")
 		r.plain(queue, nil)
 		r.plain(other, nil)
@@ -247,7 +283,7 @@ func TestDelayed(t *testing.T) {
 // TestDelayedUndelivered: what was delayed for a queue that is gone is a dead letter,
 // which knows where it was to go.
 func TestDelayedUndelivered(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rabbit) {
+	onBothAlone(t, func(t *testing.T, r *rabbit) {
 		const undelivered = "magne.v1.dead.magne.v1.deliver"
 		queue := r.queue("")
 		r.plain(queue, nil)
@@ -273,7 +309,7 @@ func TestDelayedUndelivered(t *testing.T) {
 
 // TestRescheduleKilled kills the command in the middle: nothing is lost.
 func TestRescheduleKilled(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rabbit) {
+	onBothAlone(t, func(t *testing.T, r *rabbit) {
 		const n = 300
 		queue := r.queue("")
 		r.plain(queue, nil)

@@ -142,7 +142,7 @@ func startChaos(t *testing.T) *chaos {
 }
 
 // warmUp has everything opened that opens with the first lost process and stays,
-// such as the connection for retries.
+// such as the connections for retries and for questions.
 func (c *chaos) warmUp() {
 	c.t.Helper()
 	c.r.task(c.queue, "exits", 0)
@@ -152,6 +152,7 @@ func (c *chaos) warmUp() {
 	c.r.drain(c.queue)
 	c.look(0, "resume", "p")
 	c.allUp("p", 8)
+	c.get("/readyz") // asks the broker, by a connection of its own
 }
 
 // killWorkers kills one process for each share of the tasks that is done, so that a

@@ -34,7 +34,9 @@ type why struct {
 }
 
 func (w *why) say(format string, args ...any) {
-	w.lines = append(w.lines, clean(fmt.Sprintf(format, args...)))
+	if line := clean(fmt.Sprintf(format, args...)); !slices.Contains(w.lines, line) {
+		w.lines = append(w.lines, line)
+	}
 }
 
 // node explains n, and then what n depends on.
@@ -272,6 +274,7 @@ func (w *why) workers(router *supervisor.Node) {
 // crew is how many of the workers of a pool have something to do.
 func (w *why) crew(busy, all int) {
 	switch {
+	case all == 0: // its supervisor says why
 	case all == 1 && busy == 1:
 		w.say("Its only worker is busy.")
 	case all == 1:
