@@ -3,7 +3,7 @@ package deduptest
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,7 +60,7 @@ func oneOfMany(t *testing.T, s dedup.Store, _ func(time.Duration)) {
 		})
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil || fmt.Sprint(got) != "[fresh]" {
+	if err := errors.Join(errs...); err != nil || !slices.Equal(got, []dedup.State{dedup.Fresh}) {
 		t.Errorf("%v, %v, want one that is fresh", got, err)
 	}
 }

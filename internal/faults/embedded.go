@@ -12,6 +12,8 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
 // broker is the process of a broker that the suite owns: a testenv.Node, or an
@@ -81,8 +83,8 @@ func (e *embedded) Restart(ctx context.Context) error {
 	return e.start(ctx)
 }
 
-func (e *embedded) Pause() error  { return e.cmd.Process.Signal(syscall.SIGSTOP) }
-func (e *embedded) Resume() error { return e.cmd.Process.Signal(syscall.SIGCONT) }
+func (e *embedded) Pause() error  { return testenv.Freeze(e.cmd.Process) }
+func (e *embedded) Resume() error { return testenv.Thaw(e.cmd.Process) }
 
 // Stop ends the broker and removes its directory.
 func (e *embedded) Stop() error { return errors.Join(e.end(os.Kill), os.RemoveAll(e.dir)) }
