@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -242,6 +244,24 @@ func TestOneIDForManyMessages(t *testing.T) {
 		r.quiet()
 		r.books(&runs, 10, PoolStats{Acked: 10})
 	})
+}
+
+// TestWhatTheBrokerAddsToARedelivery: RabbitMQ counts the deliveries of a quorum queue
+// in a header that the first one does not have. It is the same message.
+func TestWhatTheBrokerAddsToARedelivery(t *testing.T) {
+	seed := maphash.MakeSeed()
+	for _, headers := range []map[string]any{nil, {"a": "b", "n": int32(1)}} {
+		first := &broker.Delivery{Body: []byte("b"), Properties: broker.Properties{MessageID: "m", Headers: headers}}
+		again := &broker.Delivery{Body: []byte("b"), Redelivered: true, Properties: broker.Properties{MessageID: "m", Headers: map[string]any{"x-delivery-count": int64(1)}}}
+		maps.Copy(again.Headers, headers)
+		if sumOf(seed, first) != sumOf(seed, again) {
+			t.Errorf("%v: the redelivery is taken for another message", headers)
+		}
+		again.Headers["a"] = "c"
+		if sumOf(seed, first) == sumOf(seed, again) {
+			t.Errorf("%v: another message is taken for a redelivery", headers)
+		}
+	}
 }
 
 // TestOneIDAndOneBodyForManyMessages: what tells them apart is in the headers.

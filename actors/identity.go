@@ -54,8 +54,8 @@ func sumOf(seed maphash.Seed, d *broker.Delivery) uint64 {
 	if p.Priority != 0 {
 		h = mix(h, 9, uint64(p.Priority))
 	}
-	if len(d.Headers) > 0 {
-		h = mix(h, 10, sumOfHeaders(seed, d.Headers))
+	if sum := sumOfHeaders(seed, d.Headers); sum != 0 { // those of a broker only are none
+		h = mix(h, 10, sum)
 	}
 	return h
 }

@@ -186,10 +186,10 @@ func (c *chaos) killOne() bool {
 
 // TestProcessChaos: workers are killed at random while they run many tasks from
 // RabbitMQ. Each task is done, none is dead-lettered, each delivery is settled once,
-// and nothing is left behind. CHAOS_TASKS says how many tasks, 5000 by default.
+// and nothing is left behind. CHAOS_TASKS says how many tasks, 2000 by default.
 func TestProcessChaos(t *testing.T) {
 	t.Parallel()
-	tasks := 5000
+	tasks := 2000
 	if text := os.Getenv("CHAOS_TASKS"); text != "" {
 		var err error
 		if tasks, err = strconv.Atoi(text); err != nil {
