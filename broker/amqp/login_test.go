@@ -30,17 +30,22 @@ func TestNoPasswordInErrors(t *testing.T) {
 		password := strings.Join(pieces, rapid.SampledFrom([]string{"", "@", "/", ":", "#", "?", "%", "[", " ", "\x00"}).Draw(t, "between"))
 		written := password
 		if rapid.Bool().Draw(t, "encoded") {
-			written = url.QueryEscape(password)
+			written = strings.ReplaceAll(url.QueryEscape(password), "+", "%20")
+		}
+		sent := password // by the dialer: a "%" that was not encoded may begin a valid escape
+		if unescaped, err := url.PathUnescape(written); err == nil {
+			sent = unescaped
 		}
 		d := amqp.Dialer{
 			URL: rapid.SampledFrom([]string{"amqp", "amqps", "http"}).Draw(t, "scheme") + "://user:" + written +
 				"@127.0.0.1" + rapid.SampledFrom([]string{"", ":5672", ":x", ":99999"}).Draw(t, "port") + rapid.SampledFrom([]string{"", "/", "/v", "/v/w"}).Draw(t, "vhost"),
 			RequireTLS: rapid.Bool().Draw(t, "TLS"),
 			NetDial: func(context.Context, string, string) (net.Conn, error) {
-				return nil, fmt.Errorf("a proxy that quotes %s", password)
+				return nil, fmt.Errorf("a proxy that quotes %s", sent)
 			},
 		}
 		if rapid.Bool().Draw(t, "login") {
+			sent = password
 			d.Login = func(context.Context) (string, string, error) { return "user", password, nil }
 		}
 		_, err := d.Dial(t.Context())
