@@ -17,7 +17,7 @@ func workerKeys() []key {
 		},
 		{
 			path: "pools.<pool>.start_timeout", kind: duration, def: "10s", lo: "1ms", hi: "1h", modes: process,
-			doc: "How long a process may take from its start to its hello.",
+			doc: "How long a process may take from its start to its hello. What it waits for a processor is given back, up to five times this.",
 		},
 		{
 			path: "pools.<pool>.watchdog", kind: duration, def: "0s", lo: "0s", hi: "24h", modes: process,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -126,6 +127,7 @@ type chaos struct {
 	queue, record string
 	mark          string
 	done          map[string]bool // lines of the record
+	read          int64           // bytes of it
 	kills         int
 }
 
@@ -135,7 +137,7 @@ func startChaos(t *testing.T) *chaos {
 	c := &chaos{r: r, queue: r.queue(""), mark: newMark(t), record: filepath.Join(t.TempDir(), "record"), done: map[string]bool{}}
 	s := setup{url: r.url, top: "supervision: {defaults: {backoff: {initial: 1ms, max: 20ms}}}"}
 	s.pools = workers(t, "p", c.mark, fmt.Sprintf(", RECORD: %q", c.record),
-		"workers: 8\nwatermarks: {high: 64}\nmax_lost: 1000\nintensity: 1000\nretry: {initial: 1ms, max: 20ms}\n")
+		"workers: 8\nwatermarks: {high: 64}\nmax_lost: 1000\nintensity: 1000\nretry: {initial: 1ms, max: 20ms}\nstart_timeout: 60s\n")
 	s.pools = strings.Replace(s.pools, "queue: p", "queue: "+c.queue, 1)
 	c.app = start(t, s)
 	return c
@@ -163,15 +165,82 @@ func (c *chaos) killWorkers(tasks, share int) {
 		want = min(500*(want+1), tasks)
 		eventually(c.t, fmt.Sprintf("%d tasks are done", want), func() (bool, any) {
 			c.running()
-			text, err := os.ReadFile(c.record)
-			for line := range strings.Lines(string(text)) {
-				c.done[line] = true
-			}
+			c.readRecord()
 			for c.kills < len(c.done)/share && c.killOne() {
 				c.kills++
 			}
-			return err == nil && len(c.done) >= want, len(c.done)
+			return len(c.done) >= want, len(c.done)
 		})
+		if want%5000 == 0 {
+			c.t.Logf("%d of %d tasks are done, %d processes killed", len(c.done), tasks, c.kills)
+		}
+	}
+}
+
+// account logs what has become of the tasks, and fails the test unless each was done
+// and each delivery settled once.
+func (c *chaos) account(tasks int) {
+	c.t.Helper()
+	dead := c.r.ready(dead(c.queue))
+	f := c.figures()
+	delivered, settled, lost := f["magne_deliveries_total"], f["magne_settlements_total"], f["magne_deliveries_lost_total"]
+	reconnects := f["magne_broker_reconnects_total"] // RabbitMQ closes the channel when it is told twice
+	c.t.Logf("%d tasks, %d done at least once, %d processes killed, %d dead letters, %.0f deliveries, %.0f settlements, %.0f lost, %.0f reconnects",
+		tasks, len(c.done), c.kills, dead, delivered, settled, lost, reconnects)
+	if dead != 0 || delivered != settled || settled < float64(tasks) || lost != 0 || reconnects != 0 {
+		c.t.Error("want no dead letter, and each delivery settled once")
+	}
+}
+
+// nothingLeft waits until there are the workers that there should be, and no more of
+// anything than before, and logs how much there is.
+func (c *chaos) nothingLeft(before belongings, workers int) {
+	c.t.Helper()
+	var now belongings
+	eventually(c.t, fmt.Sprintf("%d workers, and no more of anything than before", workers), func() (bool, any) {
+		have := len(marked(c.mark))
+		now = c.belongings()
+		return have == workers && now.within(before), fmt.Sprintf("%d workers, %d children, before %d, more goroutines: %v, more descriptors: %v",
+			have, now.children, before.children, more(before.goroutines, now.goroutines), more(before.descriptors, now.descriptors))
+	})
+	c.t.Logf("before and after: children %d %d, of them zombies %d, descriptors %d %d, goroutines %d %d, threads %d %d", before.children, now.children,
+		c.zombies(), total(before.descriptors), total(now.descriptors), total(before.goroutines), total(now.goroutines), before.threads, now.threads)
+	if now.threads > before.threads+8 { // the runtime may have a few more
+		c.t.Errorf("%d threads, before %d", now.threads, before.threads)
+	}
+}
+
+// zombies are children that have ended and that nobody has waited for.
+func (a *app) zombies() (n int) {
+	a.t.Helper()
+	for _, pid := range a.childPIDs() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		if err == nil && strings.HasPrefix(state, "Z") {
+			n++
+		}
+	}
+	return n
+}
+
+// readRecord reads what is new in the record. Lines are written whole.
+func (c *chaos) readRecord() {
+	c.t.Helper()
+	file, err := os.Open(c.record)
+	if os.IsNotExist(err) {
+		return
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, c.read, math.MaxInt64-c.read))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.read += int64(len(text))
+	for line := range strings.Lines(string(text)) {
+		c.done[line] = true
 	}
 }
 
@@ -202,29 +271,11 @@ func TestProcessChaos(t *testing.T) {
 	publishNumbers(t, c.app, "record", 0, tasks)
 	c.killWorkers(tasks, 50)
 	c.empty("p")
-	t.Logf("%d tasks, %d processes killed", len(c.done), c.kills)
 	c.healthy()
 	c.r.holds(c.queue, 0)
-	if n := c.r.ready(dead(c.queue)); n != 0 {
-		t.Errorf("%d dead letters", n)
-	}
-	f := c.figures()
-	delivered, settled := f["magne_deliveries_total"], f["magne_settlements_total"]
-	if delivered != settled || settled < float64(tasks) || f["magne_deliveries_lost_total"] != 0 {
-		t.Errorf("%v deliveries, %v settlements, %v lost: want each settled once", delivered, settled, f["magne_deliveries_lost_total"])
-	}
-	if n := f["magne_broker_reconnects_total"]; n != 0 { // RabbitMQ closes the channel when it is told twice
-		t.Errorf("%v reconnects", n)
-	}
+	c.account(tasks)
 	c.allUp("p", 8)
-	eventually(t, "eight workers, and no more of anything than before", func() (bool, any) {
-		workers, now := len(marked(c.mark)), c.belongings()
-		return workers == 8 && now.within(before), fmt.Sprintf("%d workers, %d children, before %d, more goroutines: %v, more descriptors: %v",
-			workers, now.children, before.children, more(before.goroutines, now.goroutines), more(before.descriptors, now.descriptors))
-	})
-	if now := c.threads(); now > before.threads+8 { // the runtime may have a few more
-		t.Errorf("%d threads, before %d", now, before.threads)
-	}
+	c.nothingLeft(before, 8)
 	c.stop()
 	noneMarked(t, c.mark)
 }

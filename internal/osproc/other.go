@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Host starts processes.
@@ -60,6 +61,9 @@ func (*Proc) TreeRSS() (int64, error) { return 0, fmt.Errorf("osproc: %w", ErrNo
 
 // Wchan returns "".
 func (*Proc) Wchan() string { return "" }
+
+// Waited returns 0.
+func (*Proc) Waited() time.Duration { return 0 }
 
 // Tail returns nil.
 func (*Proc) Tail() []Line { return nil }

@@ -310,6 +310,16 @@ func (p *Proc) Wchan() string {
 	return ""
 }
 
+// Waited is how long the process, its first thread, was able to run and waited for
+// a processor; 0 if the kernel does not say.
+func (p *Proc) Waited() time.Duration {
+	data, err := os.ReadFile(procFile(p.pid, "schedstat"))
+	if err != nil {
+		return 0
+	}
+	return parseSchedstat(data)
+}
+
 // tick is the unit of time in /proc: USER_HZ, which is 100 for every program.
 const tick = 10 * time.Millisecond
 

@@ -170,6 +170,16 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestParseSchedstat(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"282901061 1014572543 324\n": 1014572543, "0 7": 7, "282901061": 0, "282901061 ": 0, "": 0, "off": 0,
+	} {
+		if got := parseSchedstat([]byte(text)); got != want {
+			t.Errorf("%q: got %d, want %d", text, got, want)
+		}
+	}
+}
+
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("1 (a) S 0 1 1 0 -1 4194560 1 2 3 4 1 1 0 0 20 0 1 0 9 1 3 1"))
 	f.Add([]byte("1 (a"))

@@ -57,6 +57,17 @@ func parseStat(b []byte) (procStat, error) {
 	return s, nil
 }
 
+// parseSchedstat is the second field of /proc/PID/schedstat: nanoseconds in the
+// queue of a processor.
+func parseSchedstat(b []byte) time.Duration {
+	fields := bytes.Fields(b)
+	if len(fields) < 2 {
+		return 0
+	}
+	n, _ := number(fields[1], 0)
+	return time.Duration(n)
+}
+
 func (s *procStat) set(field int, n int64) {
 	switch field {
 	case 4:

@@ -223,6 +223,14 @@ func (c *child) sample(now time.Time) event {
 	return evSampled{c.key, stat.RSS}
 }
 
+// waited is how long the process has waited for a processor; 0 if nobody knows.
+func (c *child) waited() time.Duration {
+	if p := c.proc.Load(); p != nil {
+		return p.Waited()
+	}
+	return 0
+}
+
 // tree looks at the memory of the process and its descendants, which takes a
 // while if there are many.
 func (c *child) tree() {

@@ -67,6 +67,7 @@ func (in *incarnation) started() {
 	in.timer.Stop()
 	in.slot.incarnation.Store(in) // before the options are read: see Slot.Replace
 	in.m = newMachine(in.slot.opts.Load(), rand.Float64)
+	in.m.waited = func(key int) time.Duration { return in.kids[key].waited() }
 	in.handle(evStart{})
 }
 

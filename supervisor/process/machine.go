@@ -17,14 +17,15 @@ import (
 // second one may be next: it starts to take the place of the current one. All
 // others are on their way out, with the tasks that they still have.
 type machine struct {
-	opts    *Options       // of the next worker, with defaults
-	rnd     func() float64 // in [0, 1)
-	now     time.Time      // of the event
-	keys    int            // of the last worker
-	workers []*worker      // that are not dead, the oldest first
-	current *worker        // nil: the slot is ending
-	next    *worker        // nil: none is about to take over
-	replace *replacement   // why there is a next; nil if there is none
+	opts    *Options                    // of the next worker, with defaults
+	rnd     func() float64              // in [0, 1)
+	now     time.Time                   // of the event
+	waited  func(key int) time.Duration // that a worker was able to run and was not let; nil: unknown
+	keys    int                         // of the last worker
+	workers []*worker                   // that are not dead, the oldest first
+	current *worker                     // nil: the slot is ending
+	next    *worker                     // nil: none is about to take over
+	replace *replacement                // why there is a next; nil if there is none
 
 	retryAt time.Time // after a failed replacement that nobody has asked for
 	ending  bool
@@ -67,6 +68,7 @@ type worker struct {
 	done      int // answers
 	limit     int // answers until it is replaced, 0: no limit
 
+	born       time.Time // when it began to be a process
 	busy       time.Time // since the last time that it had no task
 	heard      time.Time // the last frame
 	pinged     time.Time // of the ping without an answer
@@ -121,6 +123,10 @@ const (
 	samplePace = time.Second
 	treePace   = 5 * time.Second
 	retryPace  = 30 * time.Second // between replacements that fail
+
+	// starvation is up to how many times its start timeout a worker may take to say
+	// hello that is kept waiting for a processor.
+	starvation = 6
 )
 
 var (

@@ -66,6 +66,9 @@ func newSlotWorld(t *rapid.T) *slotWorld {
 	}
 	w := &slotWorld{t: t, opts: withDefaults(o), now: time.Unix(0, 0), requests: map[*request]int{}}
 	w.m = newMachine(w.opts, func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") })
+	w.m.waited = func(int) time.Duration {
+		return time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "waited"))
+	}
 	w.feed(evStart{})
 	return w
 }

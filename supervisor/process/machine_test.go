@@ -48,6 +48,7 @@ type golden struct {
 	calls map[string]*call
 	reqs  map[string]*request
 	opts  *Options
+	waits time.Duration // of every worker, for a processor
 }
 
 // newGolden reads arguments like soft=25s hard=30s pipeline=2 dump.
@@ -83,6 +84,7 @@ func newGolden(t *testing.T, d *datadriven.TestData) *golden {
 	}
 	g := &golden{now: time.Unix(0, 0), calls: map[string]*call{}, reqs: map[string]*request{}, opts: withDefaults(o)}
 	g.m = newMachine(g.opts, func() float64 { return 0.5 })
+	g.m.waited = func(int) time.Duration { return g.waits }
 	return g
 }
 
@@ -105,7 +107,8 @@ func parseInt(t *testing.T, s string) int {
 }
 
 // feed understands what eventOf does, and "wait 3s", which fires the timer as
-// often as it is due, "drain", "kill", "start", and about calls and requests by
+// often as it is due, "starved 8s", the time that workers have waited for a processor,
+// "drain", "kill", "start", and about calls and requests by
 // their names: "run a", "revoke a", "late a" (its deadline is over), "recycle r",
 // "replace r", "forgo r".
 func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string {
@@ -113,6 +116,9 @@ func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string 
 	switch verb {
 	case "wait":
 		return g.wait(parseDuration(t, arg))
+	case "starved":
+		g.waits = parseDuration(t, arg)
+		return "-"
 	case "start":
 		return g.on(evStart{})
 	case "drain":

@@ -28,8 +28,7 @@ func (m *machine) due(t time.Time) bool { return !t.IsZero() && !m.now.Before(t)
 func (m *machine) checkWorker(w *worker) {
 	switch {
 	case m.due(w.bootBy):
-		w.bootBy = time.Time{}
-		m.ladder(w, WhyStart, fmt.Errorf("no hello within %v", w.opts.StartTimeout))
+		m.unheard(w)
 	case m.due(w.termAt):
 		m.term(w)
 	case m.due(w.closedBy):
@@ -46,6 +45,39 @@ func (m *machine) checkWorker(w *worker) {
 		w.sampleAt = m.now.Add(samplePace)
 		m.do(effSample{w.key})
 	}
+}
+
+// unheard is called when a worker should have said hello. The time that the machine
+// has let it wait for a processor is given back: a program that is merely starved
+// would be killed again and again, each time with its work undone, and in the end
+// its pool would be parked.
+func (m *machine) unheard(w *worker) {
+	limit := w.opts.StartTimeout
+	if w.phase == spawning {
+		w.bootBy = time.Time{}
+		m.ladder(w, WhyStart, fmt.Errorf("the system did not start it within %v (start_timeout)", limit))
+		return
+	}
+	var waited time.Duration
+	if m.waited != nil {
+		waited = m.waited(w.key)
+	}
+	by := w.born.Add(limit + min(waited, (starvation-1)*limit))
+	if by.Sub(m.now) >= limit/16 { // not for a little more each time
+		w.bootBy = by
+		return
+	}
+	w.bootBy = time.Time{}
+	m.ladder(w, WhyStart, noHello(m.now.Sub(w.born), waited, limit))
+}
+
+// noHello says what a worker did with its time that said no hello.
+func noHello(lived, waited, limit time.Duration) error {
+	lived, waited = lived.Round(limit/100), waited.Round(limit/100)
+	if waited > lived/2 {
+		return fmt.Errorf("no hello within %v, of which it waited %v for a processor: the machine is too busy for it (start_timeout is %v)", lived, waited, limit)
+	}
+	return fmt.Errorf("no hello within %v (start_timeout is %v)", lived, limit)
 }
 
 // checkReady is about workers that are ready, leaving or not.

@@ -36,12 +36,12 @@ func (m *machine) onWorker(ev event) {
 	switch ev := ev.(type) {
 	case evSpawned:
 		if w := m.find(ev.key); w != nil && w.phase == spawning {
-			w.phase = booting
+			w.phase, w.born, w.bootBy = booting, m.now, m.now.Add(w.opts.StartTimeout)
 			w.sampleAt = m.now.Add(samplePace)
 		}
 	case evUnborn:
 		if w := m.find(ev.key); w != nil {
-			w.why, w.err = WhyStart, ev.err
+			w.blame(WhyStart, ev.err) // it may have been killed meanwhile
 			m.bury(w, osproc.Exit{})
 		}
 	case evFrame:

@@ -67,7 +67,7 @@ func TestWorkersThatDoNotGetReady(t *testing.T) {
 		{"too old", process.WhyStart, "version 99 of the protocol", 1},
 		{"knows nothing", process.WhyStart, `does not know the tasks "ok"`, 1},
 		{"talks too early", process.WhyProtocol, `"log" before hello`, 2},
-		{"no hello", process.WhyStart, "no hello within 300ms", 2},
+		{"no hello", process.WhyStart, "(start_timeout is 300ms)", 2},
 		{"dies at import", process.WhyStart, "ImportError: smtplib2", 2},
 		{"early bye", process.WhyExit, "before it had done a task", 2},
 	} {
