@@ -35,6 +35,7 @@ type delays struct {
 // poolDelays is what is known of a pool's way through the ladder.
 type poolDelays struct {
 	exits  atomic.Bool                 // the ladder leads into the queue, by our binding
+	warned atomic.Bool                 // that it may not lead there
 	pause  atomic.Pointer[ladderPause] // nil: the ladder works as far as we know
 	routes bool                        // the queue's name can be delayed for
 }
@@ -171,10 +172,11 @@ func asLadderError(s broker.Session, err error) error {
 	return &ladderError{fmt.Errorf("declare the queues for delays: %w", err)}
 }
 
-// bindExit leads what waits on the ladder into a queue that may be new. That there is
-// no ladder is no trouble: it is made when it is needed.
+// bindExit leads what waits on the ladder into a queue that may be new, or was made by
+// somebody who knows nothing of delays. That there is no ladder is no trouble: it is
+// made when it is needed, or the waits are spent here.
 func (b *brokerActor) bindExit(p *pool) {
-	if p.Queue.Declare != broker.DeclareCreate || !p.delays.routes || p.Retry.Delay == DelayMemory {
+	if !p.delays.routes || p.Retry.Delay == DelayMemory && !p.Retry.insists() {
 		return
 	}
 	session := b.session
@@ -182,10 +184,22 @@ func (b *brokerActor) bindExit(p *pool) {
 	b.own(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, applyTimeout)
 		defer cancel()
-		if session.Apply(ctx, ladder.Exit(p.Queue.Name)) == nil {
-			p.delays.exits.Store(true)
+		err := session.Apply(ctx, ladder.Exit(p.Queue.Name))
+		p.delays.exits.Store(err == nil)
+		if errors.Is(err, broker.ErrForbidden) && p.delays.warned.CompareAndSwap(false, true) {
+			p.warnUnbound(err)
 		}
 	})
+}
+
+// warnUnbound: AMQP lists no bindings. Who may not bind cannot tell whether somebody
+// else has, and the broker takes a delayed copy in either case.
+func (p *pool) warnUnbound(err error) {
+	p.log.Warn(fmt.Sprintf("cannot tell whether retries that wait on the broker come back to the queue: without a binding from the exchange %s "+
+		"they end in the queue %s", ladder.DeliverExchange, ladder.UndeliveredQueue),
+		"queue", p.Queue.Name, "err", err, "longer_than", p.Retry.Hold,
+		"do", fmt.Sprintf("`magne-actors topology apply` binds it, and `magne-actors topology plan --management URL` shows whether it is bound; "+
+			"a user who may write %s and read %s binds it here", p.Queue.Name, ladder.DeliverExchange))
 }
 
 // cannotDelay reports whether a publication to the ladder failed because of the ladder.

@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -236,11 +238,56 @@ func TestWithoutLadderWaitsAreSpentInTheProcess(t *testing.T) {
 				if r.broker.Delayed() != 1 || r.lastError() != "" {
 					t.Errorf("%d delayed, the router says %q", r.broker.Delayed(), r.lastError())
 				}
-				if declare == broker.DeclarePassive && faults.applied.Load()+faults.exits.Load() != 0 {
+				if declare == broker.DeclarePassive && faults.applied.Load() != 0 {
 					t.Error("a passive pool has declared something")
 				}
 				r.until("it is done", func() bool { return r.broker.Acked() == 63 })
 				r.expect(r.finish())
+			})
+		})
+	}
+}
+
+// TestAPassiveQueueIsBoundToTheLadder, or it is said, once, what becomes of retries
+// without that.
+func TestAPassiveQueueIsBoundToTheLadder(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		refuse error
+		delay  Delay
+		exits  int64
+		warns  int
+	}{
+		{"may bind", nil, DelayAuto, 2, 0},
+		{"may not", broker.ErrForbidden, DelayAuto, 0, 1},
+		{"may not and insists", broker.ErrForbidden, DelayDurable, 0, 1},
+		{"no ladder", broker.ErrTopology, DelayAuto, 0, 0},
+		{"may not and need not", broker.ErrForbidden, DelayMemory, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var faults ladderFaults
+				if tt.refuse != nil {
+					faults.refuse.Store(new(fmt.Errorf("bind queue: %w", tt.refuse)))
+				}
+				retry := tenSeconds()
+				retry.Delay = tt.delay
+				queue := broker.Queue{Name: "work", Declare: broker.DeclarePassive, Dead: &broker.Queue{Name: "dead"}}
+				var log bytes.Buffer
+				mux := handlers(map[string]task.HandlerFunc{"t": func(context.Context, *task.Message) error { return nil }})
+				r := start(t, Pool{Queue: queue, Retry: retry, Mux: mux}, func(o *Options) {
+					o.Dialer = wrapDialer{o.Dialer, func(s broker.Session) broker.Session { return ladderSession{s, &faults} }}
+					o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				})
+				synctest.Wait()
+				r.broker.CutConsumers("work")
+				r.until("it consumes again", func() bool { return r.broker.Consumers("work") == 1 })
+				synctest.Wait()
+				r.expect(r.finish())
+				warned := strings.Count(log.String(), "magne.v1.dead.magne.v1.deliver")
+				if faults.exits.Load() != tt.exits || warned != tt.warns {
+					t.Errorf("bound %d times, warned %d times, want %d and %d\n%s", faults.exits.Load(), warned, tt.exits, tt.warns, log.String())
+				}
 			})
 		})
 	}

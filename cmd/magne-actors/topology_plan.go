@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/internal/topology"
 )
 
@@ -112,6 +113,7 @@ func (o *planned) text(all bool) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	summed := map[topology.State]int{}
 	unseen := 0
+	var exits []string // queues of which it is not known whether what is delayed leads there
 	for i := range o.Changes {
 		c := &o.Changes[i]
 		switch {
@@ -120,6 +122,9 @@ func (o *planned) text(all bool) string {
 			continue
 		case c.Kind == topology.KindBinding && c.State == topology.Unknown:
 			unseen++
+			if c.IsExit() {
+				exits = append(exits, printable(c.Name))
+			}
 			continue
 		case ofLadder(c) && (c.State == topology.Create || c.State == topology.Forbidden):
 			summed[c.State]++
@@ -142,6 +147,10 @@ func (o *planned) text(all bool) string {
 	if unseen > 0 {
 		fmt.Fprintf(&b, "%s cannot be seen: AMQP lists none, and no management API has told them (broker.management, --management).\n"+
 			"apply makes them again, which changes nothing where they exist.\n", count(unseen, "binding"))
+	}
+	if len(exits) > 0 {
+		fmt.Fprintf(&b, "Among them are those of the exchange %s. Without its own, what waits on the broker for a queue, a retry or a delay,\n"+
+			"ends in the queue %s: %s.\n", ladder.DeliverExchange, ladder.UndeliveredQueue, strings.Join(exits, ", "))
 	}
 	fmt.Fprintf(&b, "%d to make, %d as they should be, %d differ", o.Create, o.Same, o.Differs)
 	for _, more := range []struct {

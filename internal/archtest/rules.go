@@ -142,7 +142,7 @@ func processPackages() map[string]Package {
 func surveyPackages() map[string]Package {
 	return map[string]Package{
 		"internal/management": {StdOnly: true},
-		"internal/doctor":     {Imports: []string{"broker/amqp", "config", "internal/management", "internal/topology"}},
+		"internal/doctor":     {Imports: []string{"broker/amqp", "config", "internal/ladder", "internal/management", "internal/topology"}},
 		"internal/topology": {Imports: []string{
 			"broker", "broker/amqp", "config", "internal/ladder", "internal/management", "task/codec",
 		}},

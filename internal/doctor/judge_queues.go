@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/internal/management"
 	"github.com/magne-actors/magne-actors/internal/topology"
 )
@@ -95,7 +96,9 @@ func (o *findings) ladder(f *Facts) {
 		}
 		switch c.State {
 		case topology.Create:
-			missing++
+			if !c.IsExit() {
+				missing++
+			}
 		case topology.Forbidden:
 			forbidden++
 		case topology.Differs:
@@ -104,6 +107,7 @@ func (o *findings) ladder(f *Facts) {
 		}
 	}
 	if missing+differs+forbidden == 0 {
+		o.exits(f)
 		return
 	}
 	if differs > 0 {
@@ -120,6 +124,27 @@ func (o *findings) ladder(f *Facts) {
 		default:
 			o.add(Warning, "delays", path, "`magne-actors topology apply` makes it, with a user who may; or delay: memory says that this is meant",
 				"the ladder for delays is missing and this user may not make it: retries wait in the process, and count as in flight")
+		}
+	}
+}
+
+// exits says whose retries would not come back from a ladder that is there. A pool with
+// declare: create binds its queue each time that it subscribes.
+func (o *findings) exits(f *Facts) {
+	const end = "retries that wait on the broker, longer than retry.hold, end in the queue " + ladder.UndeliveredQueue
+	for i := range f.Objects {
+		c := &f.Objects[i]
+		if !c.IsExit() || declared(f, c) {
+			continue
+		}
+		switch c.State {
+		case topology.Create:
+			o.add(Warning, "delays", pathOf(c), "`magne-actors topology apply` binds it; `run` does, if its user may write the queue and read the exchange",
+				"queue %s is not bound to the exchange %s: %s", c.Name, c.Exchange, end)
+		case topology.Unknown:
+			o.add(Unknown, "delays", pathOf(c), "`magne-actors topology apply` binds it again, which changes nothing where it is bound; "+
+				"broker.management or --management names who can tell", "whether queue %s is bound to the exchange %s could not be seen: unless it is, %s", c.Name, c.Exchange, end)
+		case topology.Same, topology.Accepted, topology.Differs, topology.Forbidden:
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/magne-actors/magne-actors/internal/ladder"
 	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
@@ -213,17 +214,23 @@ func TestPermissions(t *testing.T) {
 	by("worker", 1, "may not be made", "topology", "apply")
 	by("producer", 1, "topology permissions", "topology", "plan")
 	by("deployer", 0, "0 differ", "topology", "apply", "--delays")
+	by("worker", 0, "Without its own, what waits", "topology", "plan", "--delays")
+	exit := ladder.Exit("work").Bindings[0]
+	if err := dial(t, address).channel().QueueUnbind("work", exit.Key, exit.Exchange, nil); err != nil {
+		t.Fatal(err)
+	}
 
 	s.env = []string{"MAGNE_BROKER_URL=" + users["worker"]}
 	a.again(t, s)
 	a.healthy()
 	by("producer", 0, "confirmed", "publish", "--exchange", "magne.v1.x", "hello")
 	by("producer", 0, "confirmed", "publish", "--exchange", "magne.v1.x", "fail")
-	a.settled("work", 3) // with the retry
+	by("producer", 0, "confirmed", "publish", "--exchange", "magne.v1.x", "--in", "200ms", "hello")
+	a.settled("work", 4) // with the retry, and by the binding that the worker has made again
 	by("operator", 0, "max_attempts", "queue", "peek", "magne.v1.dead.work")
 	by("operator", 0, "fail", "dlq", "show", "work")
 	by("operator", 0, "", "dlq", "replay", "--all", "work")
-	a.settled("work", 5)
+	a.settled("work", 6)
 	by("operator", 0, "", "dlq", "drop", "--all", "--yes", "work")
 	a.stop()
 	by("operator", 0, "", "queue", "purge", "--yes", "work")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 // State is what a plan says of an object.
@@ -146,6 +147,8 @@ func binding(o Object, exists, known bool) Change {
 	switch {
 	case exists:
 		return Change{Object: o, State: Same}
+	case known && o.IsExit():
+		return Change{Object: o, State: Create, Why: fmt.Sprintf("without it what waits on the broker for queue %s, a retry or a delay, ends in %s", o.Name, ladder.UndeliveredQueue)}
 	case known:
 		return Change{Object: o, State: Create}
 	}

@@ -18,13 +18,17 @@ type Permission struct {
 	For       string `json:"for"` // what such a user does
 }
 
+// ladderExit matches ladder.DeliverExchange.
+const ladderExit = `magne\.v1\.deliver`
+
 // nothing matches no name.
 const nothing = "^$"
 
 // Permissions returns the least that each identity needs for a topology. The
 // default exchange, by which a retry returns to its queue, is amq.default in them.
 //
-// A worker needs nothing to configure with declare: passive, up to RabbitMQ 4.2.
+// A worker needs nothing to configure with declare: passive, up to RabbitMQ 4.2. It may
+// bind its queues to the end of the ladder: that is how it finds out that they are.
 func Permissions(want []Object) []Permission {
 	var exchanges, queues, dead, entries []string
 	ladder := false
@@ -47,10 +51,11 @@ func Permissions(want []Object) []Permission {
 	}
 	delay := map[bool][]string{true: {`magne\.v1\.delay\.[0-6]`}}[ladder]
 	waiting := map[bool][]string{true: {`magne\.v1\.delay\.[0-6]\.[1-9a-f]`}}[ladder]
+	exit, bound := map[bool][]string{true: {ladderExit}}[ladder], map[bool][]string{true: queues}[ladder]
 	all := pattern([]string{`magne\.v1\..+`}, slices.Concat(own(exchanges), queues))
 	return []Permission{
 		{"deployer", all, all, all, "topology plan and apply; run with declare: create or match"},
-		{"worker", nothing, pattern(delay, []string{"amq.default", amqp.DeadExchange}), pattern(nil, queues), "run with declare: passive"},
+		{"worker", nothing, pattern(delay, slices.Concat([]string{"amq.default", amqp.DeadExchange}, bound)), pattern(exit, queues), "run with declare: passive"},
 		{"producer", nothing, pattern(delay, entries), nothing, "publish --exchange " + EntryExchange},
 		{"operator", nothing, pattern(delay, []string{"amq.default", amqp.DeadExchange}), pattern(waiting, slices.Concat(queues, dead)), "dlq, queue peek and purge, delayed"},
 	}

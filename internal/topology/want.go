@@ -71,6 +71,11 @@ func (o *Object) Binding() broker.Binding {
 	return b
 }
 
+// IsExit reports whether the object leads what waited on the ladder into a queue.
+func (o *Object) IsExit() bool {
+	return o.Kind == KindBinding && o.Exchange == ladder.DeliverExchange
+}
+
 // Options say what of a configuration is meant.
 type Options struct {
 	// Pools are the names of those that are meant; empty stands for all.
