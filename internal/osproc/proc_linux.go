@@ -310,14 +310,29 @@ func (p *Proc) Wchan() string {
 	return ""
 }
 
-// Waited is how long the process, its first thread, was able to run and waited for
-// a processor; 0 if the kernel does not say.
+// Waited is how long the process was able to run and was kept waiting for a
+// processor, or the one of its descendants that waited longest: it may be a script
+// that waits for the program. It is of their first threads; 0 if the kernel does not
+// say. The kernel counts a wait when it is over: one that is able to run at this
+// moment has waited whenever it did not run, although it may have slept, too.
 func (p *Proc) Waited() time.Duration {
-	data, err := os.ReadFile(procFile(p.pid, "schedstat"))
+	longest := p.waited(p.pid)
+	for _, id := range descendants(p.pid) {
+		longest = max(longest, p.waited(id.pid))
+	}
+	return longest
+}
+
+func (p *Proc) waited(pid int) time.Duration {
+	data, err := os.ReadFile(procFile(pid, "schedstat"))
 	if err != nil {
 		return 0
 	}
-	return parseSchedstat(data)
+	ran, waited := parseSchedstat(data)
+	if s, err := readStat(pid); err == nil && s.state == 'R' && ran > 0 {
+		waited = max(waited, time.Since(p.started)-ran)
+	}
+	return waited
 }
 
 // tick is the unit of time in /proc: USER_HZ, which is 100 for every program.

@@ -171,11 +171,11 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestParseSchedstat(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"282901061 1014572543 324\n": 1014572543, "0 7": 7, "282901061": 0, "282901061 ": 0, "": 0, "off": 0,
+	for text, want := range map[string][2]time.Duration{
+		"282901061 1014572543 324\n": {282901061, 1014572543}, "0 7": {0, 7}, "282901061 ": {}, "": {}, "off -": {},
 	} {
-		if got := parseSchedstat([]byte(text)); got != want {
-			t.Errorf("%q: got %d, want %d", text, got, want)
+		if ran, waited := parseSchedstat([]byte(text)); ran != want[0] || waited != want[1] {
+			t.Errorf("%q: got %d, %d, want %d", text, ran, waited, want)
 		}
 	}
 }

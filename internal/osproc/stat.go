@@ -57,15 +57,16 @@ func parseStat(b []byte) (procStat, error) {
 	return s, nil
 }
 
-// parseSchedstat is the second field of /proc/PID/schedstat: nanoseconds in the
-// queue of a processor.
-func parseSchedstat(b []byte) time.Duration {
+// parseSchedstat parses /proc/PID/schedstat: how long it had a processor, and how
+// long it waited for one, in nanoseconds.
+func parseSchedstat(b []byte) (ran, waited time.Duration) {
 	fields := bytes.Fields(b)
 	if len(fields) < 2 {
-		return 0
+		return 0, 0
 	}
-	n, _ := number(fields[1], 0)
-	return time.Duration(n)
+	r, _ := number(fields[0], 0)
+	w, _ := number(fields[1], 0)
+	return time.Duration(r), time.Duration(w)
 }
 
 func (s *procStat) set(field int, n int64) {
