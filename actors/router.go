@@ -311,7 +311,7 @@ func (r *router) onPublished(m *published) {
 		r.onConfirmed(f)
 		m.resolve(r.settle(f, broker.Ack))
 	case r.cut != nil:
-		r.settle(f, broker.Requeue)
+		r.settle(f, f.returned())
 	case f.delayed && cannotDelay(m.err):
 		r.onUndelayed(f, m.err)
 	case errors.Is(m.err, broker.ErrInvalid) && !f.stripped:

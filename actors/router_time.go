@@ -2,8 +2,6 @@ package actors
 
 import (
 	"time"
-
-	"github.com/magne-actors/magne-actors/broker"
 )
 
 // This file is what the router does because time has passed: timeouts of tasks
@@ -94,7 +92,7 @@ func (r *router) onGiveUp() {
 			r.workers[f.worker].lost++
 			r.unassign(f)
 		}
-		r.settle(f, broker.Requeue)
+		r.settle(f, f.returned())
 	})
 }
 

@@ -32,6 +32,17 @@ func (r *router) settle(f *flight, v broker.Verdict) bool {
 	return told
 }
 
+// returned is the verdict on a delivery that goes back to its queue. An attempt that
+// has failed should be a copy with the next number by now; where there is none, the
+// broker counts it by x-delivery-limit, the net below all other counting. What was
+// not tried, was taken from its handler or does not count is none.
+func (f *flight) returned() broker.Verdict {
+	if f.outgoing == nil || f.verdict.free {
+		return broker.Requeue
+	}
+	return broker.Failed
+}
+
 // settleClaim settles one of the deliveries of f, the first of which says what f was,
 // and reports whether the broker will be told.
 func (r *router) settleClaim(f *flight, c claim, v broker.Verdict, first bool) bool {

@@ -101,7 +101,7 @@ type counters struct {
 // count counts a settlement of f.
 func (c *counters) count(f *flight, v broker.Verdict) {
 	switch {
-	case v == broker.Requeue:
+	case v.Returns():
 		c.requeued.Add(1)
 	case f.verdict.action == retryIt:
 		c.retried.Add(1)

@@ -163,9 +163,16 @@ type Verdict uint8
 
 const (
 	Ack     Verdict = iota + 1 // done: forget it (basic.ack)
-	Requeue                    // never started: give it to somebody else (basic.nack, requeue)
+	Requeue                    // not tried, or taken away while it was: give it to somebody else (basic.nack, requeue)
 	Reject                     // drop it, or dead-letter it by the queue's own arguments (basic.reject)
+	Failed                     // tried and failed: give it to somebody else, and count it (basic.reject, requeue)
 )
+
+// Returns reports whether v has the broker give the delivery out again. From
+// RabbitMQ 4.3 on, a quorum queue counts Failed towards x-delivery-limit and Requeue
+// not (its documentation of quorum queues, "When is delivery count incremented?");
+// before, and in the embedded broker, both count.
+func (v Verdict) Returns() bool { return v == Requeue || v == Failed }
 
 // Declare says what a consumer does about a queue before it consumes.
 type Declare uint8

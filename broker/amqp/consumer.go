@@ -186,6 +186,7 @@ func (c *consumer) watch(l *lane) {
 		c.die(ended(c.queue, said))
 	case _, ok := <-l.cancels:
 		if ok {
+			c.resign(l)
 			c.die(fmt.Errorf("amqp: consume %q: %w: the queue was deleted, or its node is down, or a delivery was not settled in time", c.queue, broker.ErrCancelled))
 			return
 		}
@@ -240,7 +241,7 @@ func (c *consumer) Settle(tag uint64, v broker.Verdict) error {
 	if i >= uint64(len(c.lanes)) || number == 0 || number > c.lanes[i].last.Load() {
 		return fmt.Errorf("amqp: settle: %#x is not a delivery of this consumer", tag)
 	}
-	if v < broker.Ack || v > broker.Reject {
+	if v < broker.Ack || v > broker.Failed {
 		return fmt.Errorf("amqp: settle: unknown verdict %d", v)
 	}
 	return c.settler.add(settlement{lane: int(i), tag: number, verdict: v})
@@ -321,6 +322,9 @@ func (c *consumer) quiesce(ctx context.Context) error {
 	if err == nil {
 		err = c.grace(ctx)
 	}
+	if err == nil {
+		err = c.handBack(ctx)
+	}
 	if err == nil || errors.Is(err, broker.ErrStale) || c.isDead() {
 		return nil // it has died: there is nothing to lose any more
 	}
@@ -342,6 +346,42 @@ func (c *consumer) grace(ctx context.Context) error {
 	case <-c.done:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	return nil
+}
+
+// resign follows the broker, which has cancelled the consumer of one lane, with the
+// others, and hands back what they hold.
+func (c *consumer) resign(cancelled *lane) {
+	select {
+	case <-c.started:
+	case <-c.done:
+		return
+	}
+	for _, l := range c.lanes {
+		if l != cancelled && l.ch != nil {
+			_ = l.ch.Cancel(l.tag, true) // it fails with its channel, which is all we want
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), maxGrace)
+	defer cancel()
+	_ = c.handBack(ctx) // else it is back when the channels are closed
+}
+
+// handBack takes no more settlements, sends those that were taken, and returns what is
+// unsettled to the queue. The end of the channels would return it as well, but RabbitMQ
+// takes that for a failure of the consumer: from 4.3 on, it counts towards the
+// x-delivery-limit of each of the messages, and a basic.nack does not. The caller
+// has cancelled the lanes, else the messages would come again on them.
+func (c *consumer) handBack(ctx context.Context) error {
+	c.settler.stop()
+	if err := c.settler.flush(ctx); err != nil {
+		return err
+	}
+	for _, l := range c.lanes {
+		if l.ch != nil && l.last.Load() > 0 {
+			_ = l.ch.Nack(0, true, true) // it fails with its channel, and all is back then
+		}
 	}
 	return nil
 }

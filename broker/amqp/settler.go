@@ -186,6 +186,8 @@ func (l *lane) send(f frame) {
 		err = l.ch.Nack(f.tag, false, true)
 	case broker.Reject:
 		err = l.ch.Reject(f.tag, false)
+	case broker.Failed: // RabbitMQ tells it from Requeue by the method
+		err = l.ch.Reject(f.tag, true)
 	}
 	l.broken = err != nil
 }

@@ -24,17 +24,18 @@ var settleCases = []testCase{
 func testVerdicts(e *env) {
 	s, q := e.dial(), e.queue()
 	c := e.consume(s, broker.Source{Queue: q, Credit: 10})
-	e.publish(s, q, "acked", "requeued", "rejected", "kept")
-	got := e.receive(c, 4)
-	for i, v := range []broker.Verdict{broker.Ack, broker.Requeue, broker.Reject} {
+	e.publish(s, q, "acked", "requeued", "rejected", "failed", "kept")
+	got := e.receive(c, 5)
+	for i, v := range []broker.Verdict{broker.Ack, broker.Requeue, broker.Reject, broker.Failed} {
 		e.settle(c, v, got[i])
 	}
-	again := e.receive(c, 1)[0]
-	if string(again.Body) != "requeued" || !again.Redelivered {
-		e.Errorf("got %q, redelivered %v; want requeued, true", again.Body, again.Redelivered)
+	for _, again := range e.receive(c, 2) {
+		if s := string(again.Body); s != "requeued" && s != "failed" || !again.Redelivered {
+			e.Errorf("got %q, redelivered %v; want requeued and failed, true", again.Body, again.Redelivered)
+		}
 	}
 	e.close(c)
-	e.wantOnly(s, q, "requeued", "kept")
+	e.wantOnly(s, q, "requeued", "failed", "kept")
 }
 
 // testOutOfOrder settles backwards, all but some, closes at once, and checks that
@@ -103,8 +104,8 @@ func testRandom(e *env) {
 			d := running[i]
 			running[i] = running[len(running)-1]
 			running = running[:len(running)-1]
-			v := broker.Verdict(1 + random.IntN(3))
-			if e.settle(c, v, d); v != broker.Requeue {
+			v := broker.Verdict(1 + random.IntN(4))
+			if e.settle(c, v, d); !v.Returns() {
 				finished[string(d.Body)]++
 			}
 		}
@@ -169,6 +170,9 @@ func testNotADelivery(e *env) {
 	}
 	if err := c.Settle(got[0].Tag, broker.Verdict(0)); err == nil {
 		e.Error("settled with a verdict that does not exist")
+	}
+	if err := c.Settle(got[0].Tag, broker.Failed+1); err == nil {
+		e.Error("settled with a verdict that is none yet")
 	}
 	e.settle(c, broker.Ack, got...)
 	e.close(c)

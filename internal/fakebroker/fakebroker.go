@@ -25,7 +25,7 @@ type Broker struct {
 	refuse   error // what every publication is answered with
 	blocked  block // what every session says of itself
 	wrong    []string
-	acked    int
+	settled  map[broker.Verdict]int
 	consumed int // consumers that there have been
 	peak     int // most unsettled deliveries of one consumer
 	delayed  int // messages that wait on the ladder
@@ -50,7 +50,7 @@ type message struct {
 
 // New returns an empty broker.
 func New() *Broker {
-	return &Broker{queues: map[string]*queue{}, sessions: map[*session]bool{}}
+	return &Broker{queues: map[string]*queue{}, sessions: map[*session]bool{}, settled: map[broker.Verdict]int{}}
 }
 
 // Put appends a message to a queue.
@@ -84,7 +84,14 @@ func (b *Broker) Len(queue string) int {
 func (b *Broker) Acked() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.acked
+	return b.settled[broker.Ack]
+}
+
+// Settled is how many deliveries were settled with that verdict.
+func (b *Broker) Settled(v broker.Verdict) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.settled[v]
 }
 
 // Peak is the largest number of unsettled deliveries that a consumer had.
@@ -283,14 +290,11 @@ func (c *consumer) Settle(tag uint64, v broker.Verdict) error {
 		return nil
 	}
 	delete(c.unsettled, tag)
-	switch v {
-	case broker.Ack:
-		c.b.acked++
-	case broker.Requeue:
+	if v.Returns() {
 		m.redelivered = true
 		c.q.ready.PushFront(m)
-	case broker.Reject: // gone
 	}
+	c.b.settled[v]++
 	if c.source.Settled != nil {
 		c.source.Settled(1)
 	}
