@@ -42,6 +42,9 @@ type consumer struct {
 	// Written before cancelled is closed.
 	cancelErr  error
 	cancelTook time.Duration
+
+	last sync.Mutex // held by who writes to the lanes as the last before they are closed
+	over bool       // guarded by last: nobody writes any more
 }
 
 // lane is one AMQP channel of a consumer and its share of the window.
@@ -218,13 +221,18 @@ func (c *consumer) die(cause error) {
 // abandon ends a consumer that nobody has got yet.
 func (c *consumer) abandon() { c.die(broker.ErrClosed) }
 
-// closeLanes closes the channels; that of a dead connection are closed already.
+// closeLanes closes the channels; that of a dead connection are closed already. What
+// followed a channel.close would make RabbitMQ close the connection (504).
 func (c *consumer) closeLanes() {
 	<-c.started
+	c.last.Lock()
+	c.over = true
+	c.last.Unlock()
 	_ = c.each(c.lanes, func(l *lane) error {
 		if l.ch == nil {
 			return nil // never opened
 		}
+		<-c.settler.ended
 		return l.ch.Close()
 	})
 }
@@ -323,7 +331,7 @@ func (c *consumer) quiesce(ctx context.Context) error {
 		err = c.grace(ctx)
 	}
 	if err == nil {
-		err = c.handBack(ctx)
+		err = c.handBack(ctx, nil)
 	}
 	if err == nil || errors.Is(err, broker.ErrStale) || c.isDead() {
 		return nil // it has died: there is nothing to lose any more
@@ -346,42 +354,6 @@ func (c *consumer) grace(ctx context.Context) error {
 	case <-c.done:
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-	return nil
-}
-
-// resign follows the broker, which has cancelled the consumer of one lane, with the
-// others, and hands back what they hold.
-func (c *consumer) resign(cancelled *lane) {
-	select {
-	case <-c.started:
-	case <-c.done:
-		return
-	}
-	for _, l := range c.lanes {
-		if l != cancelled && l.ch != nil {
-			_ = l.ch.Cancel(l.tag, true) // it fails with its channel, which is all we want
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), maxGrace)
-	defer cancel()
-	_ = c.handBack(ctx) // else it is back when the channels are closed
-}
-
-// handBack takes no more settlements, sends those that were taken, and returns what is
-// unsettled to the queue. The end of the channels would return it as well, but RabbitMQ
-// takes that for a failure of the consumer: from 4.3 on, it counts towards the
-// x-delivery-limit of each of the messages, and a basic.nack does not. The caller
-// has cancelled the lanes, else the messages would come again on them.
-func (c *consumer) handBack(ctx context.Context) error {
-	c.settler.stop()
-	if err := c.settler.flush(ctx); err != nil {
-		return err
-	}
-	for _, l := range c.lanes {
-		if l.ch != nil && l.last.Load() > 0 {
-			_ = l.ch.Nack(0, true, true) // it fails with its channel, and all is back then
-		}
 	}
 	return nil
 }
