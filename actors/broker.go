@@ -83,8 +83,10 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 		b.onSubscribed(m)
 	case *starving:
 		b.onStarving(m)
+	case *redeclared:
+		b.onRedeclared(m)
 	case *redeclare:
-		b.onRedeclare(m.pool)
+		b.onRedeclare(m)
 	case *declared:
 		b.onDeclared(m)
 	case *consumerEnded:

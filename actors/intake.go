@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ type intake struct {
 	declared int           // epoch of the session on which the queue was last declared
 	again    time.Time     // when it was last declared because a copy reached no queue
 	doubted  time.Time     // when its consumer was last given up because it starved
-	doubt    error         // why the consumer is being given up
+	rest     time.Duration // from then on until the next one may be
 }
 
 // retiree is a consumer that was cancelled and is closed when its last delivery is
@@ -105,6 +104,10 @@ func (b *brokerActor) showHeld(in *intake) {
 // of what runs.
 func (b *brokerActor) retire(in *intake, done chan<- struct{}) {
 	in.pool.happen(liveEvent{kind: liveRetired})
+	b.dismiss(in, done)
+}
+
+func (b *brokerActor) dismiss(in *intake, done chan<- struct{}) {
 	b.retired[in.consumer] = &retiree{pool: in.pool, source: in.source, done: done}
 	b.cancelConsumer(in)
 	in.consumer = nil
@@ -331,9 +334,8 @@ func (b *brokerActor) onConsumerEnded(m *consumerEnded) {
 	}
 	in.consumer = nil
 	if m.err == nil {
-		m.err = cmp.Or(in.doubt, errors.New("the consumer ended"))
+		m.err = errors.New("the consumer ended")
 	}
-	in.doubt = nil
 	b.resubscribe(in, liveEnded, m.err)
 }
 

@@ -154,8 +154,17 @@ type (
 		pool   *pool
 		answer string
 	}
-	// redeclare says that a copy reached no queue: somebody has deleted it.
-	redeclare struct{ pool *pool }
+	// redeclare says that a copy reached no queue: somebody has deleted it. gone says
+	// that it is the one that the pool consumes.
+	redeclare struct {
+		pool *pool
+		gone bool
+	}
+	// redeclared says that the queue of a consumer was gone and is there again.
+	redeclared struct {
+		pool     *pool
+		consumer broker.Consumer
+	}
 
 	// hangUp closes the session, and then sends to done, which has capacity 1.
 	hangUp struct {

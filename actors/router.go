@@ -328,7 +328,7 @@ func (r *router) onPublished(m *published) {
 func (r *router) republishLater(f *flight, err error) {
 	f.tries++
 	if errors.Is(err, broker.ErrUnroutable) {
-		r.pool.send(r.pool.broker, &redeclare{r.pool})
+		r.pool.send(r.pool.broker, &redeclare{r.pool, f.outgoing.Exchange == "" && f.outgoing.RoutingKey == r.pool.Queue.Name})
 	}
 	wait := republishBackoff.Delay(f.tries, 0.5)
 	r.pool.setProblem(err)

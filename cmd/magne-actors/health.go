@@ -28,9 +28,13 @@ const (
 
 const (
 	liveTimeout = 2 * time.Second
-	// probeEvery is how often the broker is asked what waits, for the case that nobody
-	// asks us whether we are ready.
-	probeEvery = 10 * time.Second
+	// probeEvery is how often the broker is asked what waits while a pool gets nothing,
+	// and probeAnyway how often in any case.
+	probeEvery  = time.Second
+	probeAnyway = 10 * time.Second
+	// probeRest is the longest time without an attempt to ask a broker that does not
+	// answer: a consumer may be forgotten by one that comes back.
+	probeRest = 5 * time.Second
 	// stuckAfter is how long an actor of the runtime may handle one message.
 	stuckAfter = 10 * time.Second
 )
@@ -43,13 +47,18 @@ type watch struct {
 	collector *metrics.Collector
 	figures   http.Handler
 	notify    *sdnotify.Notifier
+	quiet     quiet
 }
 
 // newWatch adds to o what a watch needs. The System that is made of o becomes
 // its system. The error is ready to be returned by a command.
 func newWatch(ctx context.Context, f *config.File, o *actors.Options, log *slog.Logger) (*watch, error) {
 	w := &watch{}
-	w.prober = health.NewProber(health.ProberOptions{Dial: askerOf(f, o.Dialer), Queues: w.queues, Every: probeEvery, Told: w.told})
+	w.prober = health.NewProber(health.ProberOptions{
+		Dial: askerOf(f, o.Dialer), Queues: w.queues, Told: w.told,
+		Every: probeEvery, Idle: func() bool { return !w.quiet.due(time.Now(), w.system.Stats()) },
+		Fresh: probeEvery / 2, MaxRest: probeRest,
+	})
 	w.collector = metrics.New(metrics.Source{
 		Version:    version(),
 		Stats:      func() []actors.PoolStats { return w.system.Stats() },
@@ -87,6 +96,30 @@ func (w *watch) attach(src *control.Source, o *actors.Options) {
 		}
 		w.collector.Observe(e)
 	}
+}
+
+// quiet finds the pools of which the broker must be asked. It is the prober's.
+type quiet struct {
+	asked     time.Time
+	delivered map[string]int64 // by pool, at the last look
+}
+
+// due is whether a pool that consumes and has room has got nothing since the last
+// look, or nobody was asked for a while.
+func (q *quiet) due(now time.Time, pools []actors.PoolStats) bool {
+	due := now.Sub(q.asked) >= probeAnyway
+	delivered := make(map[string]int64, len(pools))
+	for i := range pools {
+		p := &pools[i]
+		before, known := q.delivered[p.Pool]
+		due = due || known && p.Consuming && !p.Paused && before == p.Delivered
+		delivered[p.Pool] = p.Delivered
+	}
+	q.delivered = delivered
+	if due {
+		q.asked = now
+	}
+	return due
 }
 
 // queues are those of the pools that there are now.

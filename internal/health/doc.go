@@ -16,7 +16,7 @@
 // no clock and asks nobody. Not ready are a tree that is not up, a lost session, a
 // pool that is parked, failed or draining, a consumer that is missing while
 // messages wait or that the broker knows nothing of, and one that gets nothing for
-// 30 s although messages wait and it has room. Ready are pools that consume, are
+// 2 s and three answers although messages wait and it has room. Ready are pools that consume, are
 // idle, are paused by their watermark, or were suspended by an operator: the last
 // two do what they were told to.
 //

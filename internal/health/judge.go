@@ -12,10 +12,13 @@ import (
 const (
 	// stallTime is how long messages must have waited, with room for them and
 	// none delivered, before the broker is no longer believed to deliver.
-	stallTime = 30 * time.Second
+	stallTime = 2 * time.Second
 	// stallAnswers is how often the broker must have been asked meanwhile, so that
 	// two messages with nothing between them are not one that waits.
 	stallAnswers = 3
+	// stallGap is the time between two answers after which they say nothing about
+	// what was between them.
+	stallGap = time.Minute
 	// oldAnswer is the age at which an answer says nothing any more.
 	oldAnswer = 30 * time.Second
 )
@@ -117,11 +120,11 @@ func aboutTree(root *supervisor.Node, nodes map[string]*supervisor.Node) []strin
 // got something, or has no room, or has nothing to get.
 func (s stall) step(p *actors.PoolStats, q Queue, known bool, at time.Time) stall {
 	waits := known && q.Ready > 0 && !q.Shared
-	if !waits || !p.Consuming || p.Paused || p.Suspended || p.InFlight > 0 {
+	if !waits || !p.Consuming || p.Paused || p.Suspended {
 		return stall{}
 	}
 	switch {
-	case s.answers == 0, s.delivered != p.Delivered, at.Sub(s.last) > 2*stallTime:
+	case s.answers == 0, s.delivered != p.Delivered, at.Sub(s.last) > stallGap:
 		return stall{p.Delivered, at, at, 1}
 	case at.After(s.last):
 		s.last = at
@@ -180,8 +183,8 @@ func decide(s *actors.PoolStats, v view, intake, lastError string, since time.Ti
 	case s.Paused:
 		return Paused, true, fmt.Sprintf("is paused by its watermark: %d in flight, high %d, resumes at %d", s.InFlight, s.High, s.Low)
 	case v.stall.stalled():
-		return Stalled, false, fmt.Sprintf("has got nothing for %v although %d messages wait in queue %q and nothing is in flight",
-			v.stall.last.Sub(v.stall.since).Round(time.Second), v.queue.Ready, s.Queue)
+		return Stalled, false, fmt.Sprintf("has got nothing for %v although %d messages wait in queue %q and only %d of %d are in flight",
+			v.stall.last.Sub(v.stall.since).Round(time.Second), v.queue.Ready, s.Queue, s.InFlight, s.High)
 	case s.InFlight == 0 && v.known && v.queue.Ready == 0:
 		return Idle, true, "is idle: its queue is empty"
 	}

@@ -42,8 +42,10 @@ type ProberOptions struct {
 	Queues func() []string // whom to ask about
 
 	// Every, if not 0, is how often Run asks without anybody wanting to know, and Told
-	// gets each answer, on Run's goroutine.
+	// gets each answer, on Run's goroutine. It does not ask when Idle, if there is one,
+	// says that nothing can be learned; Idle must not block.
 	Every time.Duration
+	Idle  func() bool
 	Told  func(Answer)
 
 	Fresh   time.Duration // for so long an answer is good; 5 s by default
@@ -121,6 +123,9 @@ func (p *Prober) Run(ctx context.Context) error {
 			link.drop(ctx)
 			continue
 		case <-every:
+			if p.o.Idle != nil && p.o.Idle() {
+				continue
+			}
 		case <-p.want:
 		}
 		linger.Reset(p.o.Linger)

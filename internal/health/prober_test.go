@@ -175,9 +175,11 @@ func pass(d time.Duration) { <-time.After(d) }
 func TestProberAsksByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, told := new(fake), make(chan health.Answer, 100)
+		ticks := 0
 		p := health.NewProber(health.ProberOptions{
 			Dial: f.dial, Queues: func() []string { return []string{"a"} },
-			Every: 10 * time.Second, Told: func(a health.Answer) { told <- a },
+			Every: 5 * time.Second, Told: func(a health.Answer) { told <- a },
+			Idle: func() bool { ticks++; return ticks%2 == 1 }, // it asks each second time
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)

@@ -50,11 +50,14 @@ func (w *why) evidence(c *supervisor.Consumer) string {
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
-// lostConsumer is the sentence about a consumer that the broker has ended, if n has
-// such a one.
+// lostConsumer is the sentence about a consumer that the broker or we have ended, if n
+// has such a one: the session lives.
 func (w *why) lostConsumer(n *supervisor.Node) bool {
 	c := n.Consumer
-	if c == nil || c.State != "cancelled" && c.State != "channel_closed" {
+	if c == nil || c.Cause == "" {
+		return false
+	}
+	if b := w.session(n); c.State == "connecting" && (b == nil || b.State != "connected") {
 		return false
 	}
 	w.say("%s has no consumer since %s: %s. %s", n.ID, age(w.now.Sub(c.Since)), c.Cause, w.again(c))
