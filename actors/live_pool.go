@@ -99,7 +99,7 @@ func (p *pool) liveness() Liveness {
 		c.LastDelivery = time.Unix(0, ns)
 	}
 	if q := p.probed.Load(); q != nil {
-		c.LastProbe, c.Probe, c.Starved = q.at, q.answer, q.starved
+		c.LastProbe, c.Probe, c.Starved = q.at, q.answer, q.starved && !q.at.Before(l.since)
 	}
 	if c.Old, c.Isolated = p.old.Load(), p.isolated.Load(); c.Old > 0 {
 		c.Oldest = time.Unix(0, p.oldest.Load())

@@ -19,7 +19,7 @@ func queueFaults() []Fault {
 		},
 		{
 			Name: "queue-replaced", Title: "the queue is deleted and declared anew with the same arguments by another client",
-			anywhere: true, removes: true, renews: true, why: says(`cancel|was deleted|has got nothing`), more: 4 * time.Second, reason: forgotten,
+			anywhere: true, removes: true, renews: true, why: says(`cancel|was deleted|has got nothing|knows of no consumer`), more: 4 * time.Second, reason: forgotten,
 			inject: func(_ context.Context, r *rig) error { return r.redeclareQueue() },
 		},
 		{

@@ -24,7 +24,9 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 		out, err := n.Ctl(ctx, "eval", text)
 		return strings.TrimSpace(out), err
 	}
-	cmd := exec.CommandContext(ctx, program, "-address", "localhost:"+strconv.Itoa(n.ports.dist), "-e")
+	// With a name of its own (-r) it is not taken for the one before, which the node may
+	// not have seen off yet: it refuses a node that it believes to be connected.
+	cmd := exec.CommandContext(ctx, program, "-r", "-address", "localhost:"+strconv.Itoa(n.ports.dist), "-e")
 	cmd.Env, cmd.Dir = n.env(), n.Dir
 	cmd.Stdin = strings.NewReader(text + "\n")
 	out, err := cmd.CombinedOutput()
