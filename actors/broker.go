@@ -56,13 +56,7 @@ type brokerActor struct {
 func (b *brokerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		b.self = ctx.Self()
-		b.ctx, b.cancel = context.WithCancel(context.Background())
-		b.intakes = map[*pool]*intake{}
-		b.retired = map[broker.Consumer]*retiree{}
-		b.dials.Backoff = b.reconnect
-		b.onDial(&dial{})
-		b.guardLater()
+		b.onStarted(ctx.Self())
 	case *actor.Stopping:
 		b.onStopping()
 	case *dial:
@@ -114,6 +108,16 @@ func (b *brokerActor) Receive(ctx actor.Context) {
 	case *crashed:
 		panic(m.err)
 	}
+}
+
+func (b *brokerActor) onStarted(self *actor.PID) {
+	b.self = self
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.intakes = map[*pool]*intake{}
+	b.retired = map[broker.Consumer]*retiree{}
+	b.dials.Backoff = b.reconnect
+	b.onDial(&dial{})
+	b.guardLater()
 }
 
 func (b *brokerActor) tell(message any) { b.system.Send(b.self, message) }
