@@ -18,13 +18,24 @@ func (r *router) known(f *flight) bool {
 	if mem := r.pool.memory; mem.present != f.source {
 		mem.arrived(f.source, time.Now())
 	}
-	if first := r.ledger.find(f.key); first != nil {
+	if first := r.ledger.find(f.key); first != nil && !r.late(first) {
 		return r.meet(first, f, r.join)
 	}
 	if first := r.pool.foreign[f.key]; first != nil {
 		return r.meet(first, f, r.await)
 	}
 	return r.recall(f)
+}
+
+// late ends a flight that has been run and whose consumer has died, where that is not
+// known yet: its copy may wait in the outbox of a session that has died, too, and
+// nobody would ever say that it was published.
+func (r *router) late(first *flight) bool {
+	if first.phase != onHold && first.phase != publishing || !r.bereft(first) {
+		return false
+	}
+	r.outlive(first)
+	return true
 }
 
 // meet has f join first if it is the same message. If it is not, the publisher gives

@@ -449,3 +449,50 @@ func TestResultsAreKeptAcrossAReload(t *testing.T) {
 		r.books(&runs, 3, PoolStats{Acked: 3, Recalled: 3})
 	})
 }
+
+// TestLateLoss: a message comes again before the router has heard of the death of the
+// consumer from which it came first, and its copy waits in the outbox of the session
+// that died with it. It must not wait for that copy.
+func TestLateLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := start(t, Pool{Slots: 5, Mux: naps(time.Second)})
+		p, err := rig.system.pool("work")
+		rig.expect(err)
+		r := &router{pool: p}
+		flightOf := func(c broker.Consumer, tag uint64) *flight {
+			m := named("m")
+			return &flight{
+				source:   &source{consumer: c, window: p.window.Load(), opened: time.Now()},
+				delivery: &broker.Delivery{Tag: tag, Queue: "work", Properties: m.Properties, Body: m.Body},
+			}
+		}
+		dead := make(chan struct{})
+		close(dead)
+		for _, c := range []struct {
+			phase phase
+			gone  <-chan struct{}
+			known bool
+		}{
+			{publishing, dead, false}, {onHold, dead, false}, {withWorker, dead, true}, {publishing, nil, true},
+		} {
+			first := flightOf(mortal{done: c.gone}, 1)
+			first.key, first.phase = keyOf(first.delivery), c.phase
+			r.ledger.add(first)
+			second := flightOf(mortal{}, 1)
+			if got := r.known(second); got != c.known || r.ledger.has(first) != c.known {
+				t.Errorf("%+v: known %v, and the first is in the books: %v", c, got, r.ledger.has(first))
+			}
+			r.ledger.remove(first)
+		}
+		rig.expect(rig.finish())
+	})
+}
+
+// mortal is a consumer that is dead when done is closed.
+type mortal struct {
+	broker.Consumer
+	done <-chan struct{}
+}
+
+func (m mortal) Done() <-chan struct{} { return m.done }
+func (m mortal) Err() error            { return broker.ErrStale }

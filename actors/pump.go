@@ -148,7 +148,7 @@ var errOutboxFull = errors.New("too many messages wait to be published")
 func (m *publish) answer(err error) { m.pool.toRouter(&published{flight: m.flight, err: err}) }
 
 // run returns when the session or ctx has ended. What waits then is not
-// answered: its consumer has died with the session, which frees the flights.
+// answered: its consumer has died with the session, which frees the flights (outlive).
 func (o *outbox) run(ctx context.Context) {
 	look, stop := o.lookout()
 	defer stop()
