@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/internal/fakebroker"
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/supervisor/process"
 )
@@ -48,12 +48,7 @@ app.run()
 // processRig is a System with one pool of Python workers.
 func processRig(t *testing.T, change func(*Pool)) (*rig, func() error) {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("python3 is not installed: run scripts/install-deps.sh")
-		}
-		t.Skip("needs python3")
-	}
+	testenv.Program(t, "python3")
 	script := filepath.Join(t.TempDir(), "worker.py")
 	if err := os.WriteFile(script, []byte(pythonWorker), 0o600); err != nil {
 		t.Fatal(err)

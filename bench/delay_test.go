@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +12,7 @@ import (
 
 // TestDelay runs everything for real, with few messages.
 func TestDelay(t *testing.T) {
-	if _, err := testenv.Start(t.Context(), testenv.Options{Dir: t.TempDir(), Boot: time.Nanosecond}); errors.Is(err, testenv.ErrNotInstalled) {
-		t.Skip(err)
-	}
+	testenv.RabbitMQ(t) // ends the test without one
 	var out, errOut bytes.Buffer
 	if code := run(t.Context(), []string{delayArg, "-n", "50", "-runs", "1", "-o", "json"}, &out, &errOut); code != exitOK {
 		t.Fatalf("exit status %d, want 0:\n%s", code, &errOut)

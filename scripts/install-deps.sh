@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need beside Go: RabbitMQ, the Python clients
-# pika, kombu and Celery, Node.js with npm, with --race gcc as well. Quick and silent when everything is there. Debian and
-# its relatives only; elsewhere it says what is missing.
+# pika, kombu and Celery, Node.js with npm, systemd-analyze, with --race gcc as well.
+# Quick and silent when everything is there. Debian and its relatives only; elsewhere
+# it says what is missing.
 set -euo pipefail
 
 race=
@@ -27,6 +28,8 @@ for program in python3 bash; do
 done
 command -v node >/dev/null || need+=(nodejs)
 command -v npm >/dev/null || need+=(npm)
+# systemd-analyze looks at the unit that we ship.
+command -v systemd-analyze >/dev/null || need+=(systemd)
 if [ -n "$race" ] && ! command -v gcc >/dev/null; then
 	need+=(gcc libc6-dev)
 fi

@@ -45,19 +45,10 @@ func serveEmbedded(t *testing.T) string {
 	return "amqp://guest:guest@" + l.Addr().String() + "/"
 }
 
-// missing fails the test where CI runs, and skips it elsewhere.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: run scripts/install-deps.sh", what)
-	}
-	t.Skipf("%s is missing: run scripts/install-deps.sh", what)
-}
-
 func needModule(t *testing.T, module string) {
 	t.Helper()
 	if exec.Command(python, "-c", "import "+module).Run() != nil {
-		missing(t, "python3-"+module)
+		testenv.Missing(t, "python3-%s is missing", module)
 	}
 }
 
@@ -167,9 +158,7 @@ func TestAMQPLib(t *testing.T) {
 func amqplib(t *testing.T) string {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing(t, program)
-		}
+		testenv.Program(t, program)
 	}
 	dir := t.TempDir()
 	for _, name := range []string{"package.json", "package-lock.json"} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/conformance"
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/sdk/child"
 	"github.com/magne-actors/magne-actors/task"
 )
@@ -276,9 +276,7 @@ func TestSDKs(t *testing.T) {
 	} {
 		t.Run(filepath.Base(command[0]), func(t *testing.T) {
 			t.Parallel()
-			if _, err := exec.LookPath(command[0]); err != nil && os.Getenv("CI") != "true" {
-				t.Skip(err)
-			}
+			testenv.Program(t, command[0])
 			o := options("good")
 			o.Command, o.Timeout = command, 30*time.Second
 			o.Env = append(o.Env, "MAGNE_SDK="+sdk, "PYTHONPATH="+filepath.Join(sdk, "python"), "PYTHONDONTWRITEBYTECODE=1")

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 
 	"github.com/magne-actors/magne-actors/config"
+	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
 const unitFile = "deploy/systemd/magne-actors.service"
@@ -75,10 +76,7 @@ func TestUnitWaitsForTheShutdown(t *testing.T) {
 // systemd itself has nothing against the unit. An older one does not know
 // notify-reload, as the unit says.
 func TestUnitIsVerified(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skipf("the options are held by TestUnit only: %v", err)
-	}
+	analyze := testenv.Program(t, "systemd-analyze")
 	text := strings.ReplaceAll(read(t, unitFile), "/usr/local/bin/magne-actors", "/bin/true")
 	path := filepath.Join(t.TempDir(), "magne-actors.service")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -46,6 +46,13 @@ func eventually(t testing.TB, what string, look func() (ok bool, seen any)) {
 	}
 }
 
+// gorace has a program built with -race end at once: it waits a second otherwise, for
+// races of its last goroutines. An instance has a tenth of one for them.
+const (
+	gorace         = "GORACE=atexit_sleep_ms=0"
+	goraceInstance = "GORACE=atexit_sleep_ms=100"
+)
+
 // environment is that of a user without any variable of ours, plus extra.
 func environment(t testing.TB, extra ...string) []string {
 	t.Helper()
@@ -106,7 +113,7 @@ func (p *process) crashed() bool {
 func spawn(t testing.TB, dir string, env []string, stdin io.Reader, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(program(t), args...), stdout: new(output), stderr: new(output), exited: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, environment(t, env...)
+	p.cmd.Dir, p.cmd.Env = dir, append([]string{goraceInstance}, environment(t, env...)...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, p.stdout, p.stderr
 	p.cmd.SysProcAttr = leash()
 	p.cmd.WaitDelay = time.Second // for a stdin that nobody closes
@@ -193,7 +200,7 @@ func magneIn(t testing.TB, dir string, env []string, stdin io.Reader, args ...st
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program(t), args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, environment(t, env...), leash()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, append([]string{gorace}, environment(t, env...)...), leash()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -211,9 +211,7 @@ func sleeper(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3")
-	}
+	testenv.Program(t, "python3")
 	file := filepath.Join(t.TempDir(), "sleeper.py")
 	text := fmt.Sprintf(`import sys, time
 sys.path.insert(0, %q)
@@ -362,34 +360,40 @@ func TestCopiesBurst(t *testing.T) {
 }
 
 // TestProcessTable is magne's, a tenth as long: 100 tasks of its mix of durations in
-// 8 processes, one at a time in each. It takes as long as the sleeps alone do on 8
-// places, in the order in which they are published.
+// 8 processes, one at a time in each. All take part, and the ratio to the sleeps alone
+// on 8 places, in the order in which they are published, is printed: a busy machine is
+// no fault, but one that has the tasks wait for each other is.
 func TestProcessTable(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector takes its time, too")
-	}
+	t.Parallel()
 	const tasks, places, unit = 100, 8, 100 * time.Millisecond
 	a := start(t, setup{top: "processes: 8", pools: "p: {queue: p, watermarks: {high: 1}, tasks: {nap: {builtin: sleep}}}"})
 	a.copiesOf(places)
 	var lines strings.Builder
 	var free [places]time.Duration
+	var all time.Duration // in one process
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range tasks {
 		d := unit * time.Duration(durationOf(rnd.Float64()))
 		fmt.Fprintf(&lines, "[%v]\n", d.Seconds())
 		i := slices.Index(free[:], slices.Min(free[:]))
 		free[i] += d
+		all += d
 	}
 	ideal := slices.Max(free[:])
 	began := time.Now()
 	magneIn(t, a.dir, nil, strings.NewReader(lines.String()), "publish", "-c", a.config, "--from", "-", "nap").want(t, 0)
-	a.until("all are done", func(root *supervisor.Node, _ int) bool {
-		return sum(root, "p", func(n *supervisor.Node) *int64 { return n.Settled }) == tasks
-	})
+	settled := func(n *supervisor.Node) *int64 { return n.Settled }
+	a.until("all are done", func(root *supervisor.Node, _ int) bool { return sum(root, "p", settled) == tasks })
 	took := time.Since(began)
 	t.Logf("100 tasks in 8 processes: %v, the sleeps alone: %v, ratio %.3f", took.Round(time.Millisecond), ideal, took.Seconds()/ideal.Seconds())
-	if took > ideal*3/2+2*time.Second { // this machine has other work as well
-		t.Errorf("took %v, the sleeps alone take %v", took, ideal)
+	if took > all/2 {
+		t.Errorf("took %v: the sleeps take %v in 8 processes and %v in one", took, ideal, all)
+	}
+	root := mustTree(a)
+	for i := range places {
+		if n := find(root, fmt.Sprintf("router:p@%d", i+1)); number(n.Settled) < 1 {
+			t.Errorf("process %d has done nothing", i+1)
+		}
 	}
 	a.stop()
 }

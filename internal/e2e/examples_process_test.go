@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -96,9 +96,7 @@ func TestExamplesProcess(t *testing.T) {
 	for _, x := range processExamples(root) {
 		t.Run(x.dir, func(t *testing.T) {
 			t.Parallel()
-			if _, err := exec.LookPath(x.needs); err != nil && os.Getenv("CI") != "true" {
-				t.Skip(err)
-			}
+			testenv.Program(t, x.needs)
 			x.run(t, root)
 		})
 	}
@@ -188,9 +186,7 @@ func TestExamplesWorkerCheck(t *testing.T) {
 		}
 		t.Run(x.dir, func(t *testing.T) {
 			t.Parallel()
-			if _, err := exec.LookPath(x.needs); err != nil && os.Getenv("CI") != "true" {
-				t.Skip(err)
-			}
+			testenv.Program(t, x.needs)
 			args := []string{"worker", "check", "--timeout", "60s"}
 			if x.dir == "go-child" {
 				args = append(args, "--stdio", "--args", `[10, "/dev/null"]`)

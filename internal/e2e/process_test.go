@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -22,18 +23,22 @@ import (
 // the mark in their environment.
 func workers(t *testing.T, name, mark, env, more string) string {
 	t.Helper()
-	if _, err := os.Stat("/proc/self/environ"); err != nil {
-		t.Skip("needs /proc")
-	}
-	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
+	needProc(t)
+	testenv.Program(t, "python3")
 	script, err := filepath.Abs("testdata/bad_worker.py")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("%s:\n  queue: %s\n  mode: process\n  process:\n    command: [python3, -S, -u, %s]\n    env: {%s%s}\n%s",
 		name, name, script, mark, env, indent(more))
+}
+
+// needProc ends a test that looks at processes as Linux shows them.
+func needProc(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skipf("%s has no /proc", runtime.GOOS)
+	}
 }
 
 // newMark is a variable that no other process has, as YAML.
@@ -160,7 +165,7 @@ func TestProcessMany(t *testing.T) {
 		`echo '{"t":"hello","proto":1,"concurrency":1}' >&4; read -r welcome <&3; read -r drain <&3`, mark)
 	a := launch(t, setup{pools: pool})
 	a.allUp("p", 200)
-	if n := a.threads(); n >= 20 && !raceEnabled {
+	if n := a.threads(); n >= 20 {
 		t.Errorf("%d threads", n)
 	}
 	begun := time.Now()

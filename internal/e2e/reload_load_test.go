@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -144,9 +143,7 @@ func incarnations(root *supervisor.Node, id string) map[string]string {
 // stand still is printed beside what it is when nothing is reloaded: a busy machine is
 // no fault.
 func TestReloadUnderLoad(t *testing.T) {
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("no bash for the workers of mode process")
-	}
+	testenv.Program(t, "bash") // for the workers of mode process
 	t.Run("embedded", func(t *testing.T) {
 		reloadUnderLoad(t, setup{}, "load")
 	})

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
 // Retries through the binary, with worker processes that write down what they do:
@@ -22,9 +23,7 @@ var retryTasks = flag.Int("retry.tasks", 400, "tasks of TestRetries; the criteri
 // flaky is a pool of such workers. Its record is a file.
 func flaky(t *testing.T, queue, record, more string) string {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
+	testenv.Program(t, "python3")
 	script, err := filepath.Abs("testdata/retry_worker.py")
 	if err != nil {
 		t.Fatal(err)

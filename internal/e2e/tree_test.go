@@ -71,9 +71,7 @@ func TestSocket(t *testing.T) {
 // TestGaveUp: a root supervisor that gives up ends the process with 70.
 func TestGaveUp(t *testing.T) {
 	r, queue := begin(t)
-	if _, err := os.Stat("/proc/self"); err != nil {
-		t.Skip("needs a directory that is there and takes no socket")
-	}
+	needProc(t) // a directory that is there and takes no socket
 	s := setup{
 		url: r.url, env: []string{"MAGNE_CONTROL_SOCKET=/proc/magne.sock"},
 		pools: fmt.Sprintf("p: {queue: %s, tasks: {hello: {builtin: echo}}}", queue),

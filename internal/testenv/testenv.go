@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -65,11 +66,33 @@ func check(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrNotInstalled) && os.Getenv("CI") != "true":
-		t.Skip(err)
+	case errors.Is(err, ErrNotInstalled):
+		Missing(t, "%v", err)
 	default:
 		t.Fatal(err)
 	}
+}
+
+// Missing ends t, for which the machine lacks something that can be installed: it
+// fails t when CI=true, where nobody would notice a skip, and skips it elsewhere.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format+": run scripts/install-deps.sh", args...)
+	} else {
+		t.Skipf(format+": scripts/install-deps.sh installs it", args...)
+	}
+}
+
+// Program returns the path of a program that t runs. Without it t is ended by
+// [Missing].
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(t, "%s is missing", name)
+	}
+	return path
 }
 
 // M runs the tests of a binary and then stops the node that they shared.

@@ -196,3 +196,33 @@ func processesOf(t *testing.T, dir string) string {
 	}
 	return found.String()
 }
+
+// ended is a test that notes how it was ended.
+type ended struct {
+	testing.TB
+
+	failed, skipped string
+}
+
+func (e *ended) Helper()                           {}
+func (e *ended) Fatalf(format string, args ...any) { e.failed = fmt.Sprintf(format, args...) }
+func (e *ended) Skipf(format string, args ...any)  { e.skipped = fmt.Sprintf(format, args...) }
+
+// TestMissing: what is missing fails a test in CI, and nowhere else.
+func TestMissing(t *testing.T) {
+	for _, ci := range []string{"true", ""} {
+		t.Setenv("CI", ci)
+		var e ended
+		testenv.Program(&e, "no-such-program")
+		if (e.failed != "") != (ci == "true") || (e.skipped != "") == (ci == "true") {
+			t.Errorf("CI=%q: failed %q, skipped %q", ci, e.failed, e.skipped)
+		}
+		if said := e.failed + e.skipped; !strings.Contains(said, "no-such-program") || !strings.Contains(said, "scripts/install-deps.sh") {
+			t.Errorf("CI=%q: it says %q", ci, said)
+		}
+		e = ended{}
+		if sh := testenv.Program(&e, "sh"); sh == "" || e != (ended{}) {
+			t.Errorf("CI=%q: sh: %q, %+v", ci, sh, e)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/internal/wire"
 )
 
@@ -48,17 +49,10 @@ type peer struct {
 	exited  chan error // cap 1; sent to when the worker has
 }
 
-// start starts a worker. Where the interpreter is missing the test is skipped,
-// or fails when CI=true.
+// start starts a worker.
 func start(tb testing.TB, s sdk) *peer {
 	tb.Helper()
-	program, err := exec.LookPath(s.command[0])
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			tb.Fatal(err)
-		}
-		tb.Skip(err)
-	}
+	program := testenv.Program(tb, s.command[0])
 	root, err := filepath.Abs("../../sdk")
 	if err != nil {
 		tb.Fatal(err)
@@ -372,10 +366,7 @@ func TestSDKOwnTests(t *testing.T) {
 		"node":   {"node", "--test"},
 	} {
 		t.Run(dir, func(t *testing.T) {
-			if _, err := exec.LookPath(command[0]); err != nil && os.Getenv("CI") != "true" {
-				t.Skip(err)
-			}
-			cmd := exec.Command(command[0], command[1:]...)
+			cmd := exec.Command(testenv.Program(t, command[0]), command[1:]...)
 			cmd.Dir = filepath.Join("../../sdk", dir)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v:\n%s", err, out)

@@ -2,19 +2,17 @@ package process_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor/process"
 	"github.com/magne-actors/magne-actors/task"
 )
 
 // A worker with the Python SDK, from end to end.
 func TestAPythonWorker(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
+	testenv.Program(t, "python3")
 	sdk, err := filepath.Abs("../../sdk/python")
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
+	"github.com/magne-actors/magne-actors/internal/testenv"
 )
 
 // askRabbit returns what RabbitMQ's own code answers to each line; see
@@ -24,13 +24,10 @@ func askRabbit(t *testing.T, lines []string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exec.LookPath("escript"); err != nil || len(dirs) == 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("RabbitMQ and Erlang are not installed: run scripts/install-deps.sh")
-		}
-		t.Skip("needs RabbitMQ and Erlang installed, as Debian has them")
+	if len(dirs) == 0 {
+		testenv.Missing(t, "Debian's rabbitmq-server is missing")
 	}
-	cmd := exec.CommandContext(t.Context(), "escript", filepath.Join("testdata", "rabbit.escript"), dirs[0])
+	cmd := exec.CommandContext(t.Context(), testenv.Program(t, "escript"), filepath.Join("testdata", "rabbit.escript"), dirs[0])
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	var stderr bytes.Buffer
