@@ -24,7 +24,7 @@ func runActors(ctx context.Context, j *job, m *meter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pool := actors.Pool{
-		Queue: sc.queue(j.Queue), Codec: sc.codec,
+		Queue: queueOf(sc, j.System, j.Queue), Codec: sc.codec,
 		Workers: j.Workers, High: j.High, Low: j.Low, Timeout: sc.timeout,
 	}
 	if sc.python {
@@ -37,15 +37,20 @@ func runActors(ctx context.Context, j *job, m *meter) error {
 	} else {
 		pool.Mux, pool.Slots = sc.mux(j, m), (j.High+j.Workers-1)/j.Workers
 	}
-	s, err := actors.New(actors.Options{
+	o := actors.Options{
 		Dialer: meteredDialer{amqp.Dialer{URL: j.URL}, m, cancel}, Pools: []actors.Pool{pool},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	remove, err := insure(&o, j.System)
 	if err != nil {
 		return err
 	}
+	s, err := actors.New(o)
+	if err != nil {
+		return errors.Join(err, remove())
+	}
 	m.start()
-	if err := s.Run(ctx); err != nil {
+	if err := errors.Join(s.Run(ctx), remove()); err != nil {
 		return err
 	}
 	return m.readRouter(find(s.Tree(), "router"))

@@ -13,8 +13,13 @@ import (
 // error comes with the rows where there are some.
 func compare(ctx context.Context, o *options, r *rig, p *progress) ([]row, error) {
 	samples := map[string][]sample{}
+	if o.vs == systemPlain && r.node != nil { // nothing is left on somebody else's broker
+		if err := r.declareLadder(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for i := range o.runs {
-		for _, system := range o.systems() {
+		for _, system := range o.byRound(i) {
 			s, err := one(ctx, o, r, p, system, fmt.Sprintf("%s %s, run %d of %d", o.scenario.name, system, i+1, o.runs))
 			if err != nil {
 				return nil, err
@@ -36,7 +41,7 @@ func compare(ctx context.Context, o *options, r *rig, p *progress) ([]row, error
 
 // one measures one run, on a queue of its own.
 func one(ctx context.Context, o *options, r *rig, p *progress, system, title string) (_ *sample, err error) {
-	q := o.scenario.queue(fmt.Sprintf("BENCH.%s.%d.%d", o.scenario.name, os.Getpid(), time.Now().UnixNano()))
+	q := queueOf(o.scenario, system, fmt.Sprintf("BENCH.%s.%d.%d", o.scenario.name, os.Getpid(), time.Now().UnixNano()))
 	if err := r.declare(q); err != nil {
 		return nil, err
 	}

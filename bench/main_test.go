@@ -53,6 +53,34 @@ func TestNoop(t *testing.T) {
 	}
 }
 
+// TestPlain runs everything for real, with few messages.
+func TestPlain(t *testing.T) {
+	var out, errOut bytes.Buffer
+	args := []string{"noop", "-vs", "plain", "-n", "300", "-runs", "2", "-high", "40", "-o", "json", "-url", testenv.RabbitMQ(t)}
+	if code := run(t.Context(), args, &out, &errOut); code != exitOK {
+		t.Fatalf("exit status %d, want 0:\n%s", code, &errOut)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines on stdout, want one for each system:\n%s", len(lines), &out)
+	}
+	for i, system := range []string{systemPlain, systemRetries, systemSpool} {
+		var r row
+		if err := json.Unmarshal([]byte(lines[i]), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.System != system || r.N != 300 || len(r.Runs) != 2 || r.PeakInFlight < 1 || r.PeakInFlight > 40 {
+			t.Errorf("row %d, want %s: %s", i, system, lines[i])
+		}
+		if r.RatioToPlain == nil || *r.RatioToPlain <= 0 || r.CPURatioToPlain == nil || r.RatioToRaw != nil || i == 0 && *r.RatioToPlain != 1 {
+			t.Errorf("%s: a ratio is missing or wrong: %s", system, lines[i])
+		}
+	}
+	if !strings.Contains(errOut.String(), "x plain") {
+		t.Errorf("stderr has no table:\n%s", &errOut)
+	}
+}
+
 func TestNoBroker(t *testing.T) {
 	var out, errOut bytes.Buffer
 	code := run(t.Context(), []string{"noop", "-url", "amqp://guest:secret@127.0.0.1:1/"}, &out, &errOut)

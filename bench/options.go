@@ -29,8 +29,11 @@ type options struct {
 
 // systems are what is measured, in the order of the runs.
 func (o *options) systems() []string {
-	if o.vs == "none" {
+	switch o.vs {
+	case "none":
 		return []string{systemActors}
+	case systemPlain:
+		return []string{systemPlain, systemRetries, systemSpool}
 	}
 	return []string{o.vs, systemActors}
 }
@@ -93,11 +96,11 @@ func (o *options) flags(w io.Writer) (fs *flag.FlagSet, smoke *bool) {
 		fs.PrintDefaults()
 	}
 	fs.IntVar(&o.n, "n", 0, "how many `messages` (default: noop 100000, latency 10000, python 20000, processes 100)")
-	fs.IntVar(&o.runs, "runs", 0, "how often to measure each system (default: noop and python 3, others 1)")
+	fs.IntVar(&o.runs, "runs", 0, "how often to measure each system (default: noop and python 3, with -vs plain 9, others 1)")
 	fs.IntVar(&o.high, "high", 0, "high watermark, and prefetch of the raw loop (default: noop and python 1000, latency n, processes 8)")
 	fs.IntVar(&o.low, "low", 0, "low watermark (default: half of high)")
 	fs.IntVar(&o.workers, "workers", 8, "worker actors, which share high slots")
-	fs.StringVar(&o.vs, "vs", systemRaw, "`system` to compare with: raw (amqp091-go) or none")
+	fs.StringVar(&o.vs, "vs", systemRaw, "`system` to compare with: raw (amqp091-go), none, or plain: what retries, dead-lettering\nand a spool cost that are configured and not used (noop only)")
 	fs.StringVar(&o.output, "o", "text", "text or json (one object a line)")
 	fs.StringVar(&o.url, "url", "", "AMQP `URL` of a broker to use (default: start a private RabbitMQ)")
 	fs.StringVar(&o.profile, "profile", "", "`directory` for a CPU profile of each system, overwritten by each run")
@@ -115,6 +118,9 @@ func (o *options) complete(set map[string]bool, smoke bool) {
 	}
 	if !set["runs"] {
 		o.runs = s.runs
+		if o.vs == systemPlain {
+			o.runs = plainRuns
+		}
 		if smoke {
 			o.runs = 1
 		}
@@ -139,7 +145,8 @@ func (o *options) validate() error {
 	check(o.high > 0 && o.high <= 1_000_000, "-high %d: want 1 to 1000000", o.high)
 	check(o.low >= 0 && o.low < max(o.high, 1), "-low %d: want less than -high (%d)", o.low, o.high)
 	check(o.workers > 0, "-workers %d: want at least 1", o.workers)
-	check(o.vs == systemRaw || o.vs == "none", "-vs %q: want raw or none", o.vs)
+	check(o.vs == systemRaw || o.vs == "none" || o.vs == systemPlain, "-vs %q: want raw, plain or none", o.vs)
+	check(o.vs != systemPlain || o.scenario.name == "noop", "-vs plain: it is for noop, where a message costs the least")
 	check(o.output == "text" || o.output == "json", "-o %q: want text or json", o.output)
 	return errors.Join(errs...)
 }

@@ -32,16 +32,21 @@ type row struct {
 	RatioToRaw   *float64 `json:"ratio_to_raw"`   // of msgs_per_s; null: raw was not measured
 
 	CPURatioToRaw *float64 `json:"client_cpu_ratio_to_raw"`
-	BrokerCPU     *float64 `json:"broker_cpu_us_per_msg"` // null: the broker is not ours
-	High          int      `json:"high"`
-	Low           int      `json:"low"`                     // 0 for raw, which has none
-	PeakRunning   int64    `json:"peak_running"`            // handlers at once; 0 where they are not counted
-	Pauses        int64    `json:"pauses"`                  // how often high was reached, in all runs
-	IdealSeconds  float64  `json:"ideal_seconds,omitempty"` // if nothing but the tasks took time
-	Broker        string   `json:"broker"`
-	Go            string   `json:"go"`
-	CPUs          int      `json:"cpus"`
-	Runs          []sample `json:"runs"`
+
+	// With -vs plain only: medians of the ratios of the rounds.
+	RatioToPlain    *float64 `json:"ratio_to_plain,omitempty"`
+	CPURatioToPlain *float64 `json:"client_cpu_ratio_to_plain,omitempty"`
+
+	BrokerCPU    *float64 `json:"broker_cpu_us_per_msg"` // null: the broker is not ours
+	High         int      `json:"high"`
+	Low          int      `json:"low"`                     // 0 for raw, which has none
+	PeakRunning  int64    `json:"peak_running"`            // handlers at once; 0 where they are not counted
+	Pauses       int64    `json:"pauses"`                  // how often high was reached, in all runs
+	IdealSeconds float64  `json:"ideal_seconds,omitempty"` // if nothing but the tasks took time
+	Broker       string   `json:"broker"`
+	Go           string   `json:"go"`
+	CPUs         int      `json:"cpus"`
+	Runs         []sample `json:"runs"`
 }
 
 // summarize makes a system's row of its samples, of which there is at least one.
@@ -54,7 +59,7 @@ func summarize(o *options, system string, samples []sample) row {
 		PeakRSSMiB: median(samples, func(s sample) float64 { return s.PeakRSSMiB }),
 	}
 	r.MsgsPerS = float64(o.n) / r.Seconds
-	if system == systemActors {
+	if system != systemRaw {
 		r.Low = o.low
 	}
 	if o.scenario.ideal != nil {
@@ -74,8 +79,12 @@ func summarize(o *options, system string, samples []sample) row {
 	return r
 }
 
-// relate fills in the ratios to the row of raw, if there is one.
+// relate fills in the ratios to the row of raw or plain, if there is one.
 func relate(rows []row) {
+	if rows[0].System == systemPlain {
+		relateToPlain(rows)
+		return
+	}
 	i := slices.IndexFunc(rows, func(r row) bool { return r.System == systemRaw })
 	if i < 0 {
 		return
@@ -90,7 +99,7 @@ func relate(rows []row) {
 // violations says where a row of magne-actors contradicts the watermark. What
 // the runtime counts is held against what the handlers count.
 func (r *row) violations() error {
-	if r.System != systemActors {
+	if r.System == systemRaw {
 		return nil
 	}
 	var errs []error

@@ -64,6 +64,37 @@ func measured(t *testing.T, args ...string) []row {
 	return rows
 }
 
+// TestRelateToPlain: the ratios are those of the rounds, which a slow one does not
+// distort.
+func TestRelateToPlain(t *testing.T) {
+	o, err := parse([]string{"noop", "-vs", "plain", "-n", "1000"}, new(bytes.Buffer))
+	if err != nil || o.runs != plainRuns {
+		t.Fatalf("%v, %d runs", err, o.runs)
+	}
+	if first, second := o.byRound(0), o.byRound(1); first[0] != systemPlain || second[0] != systemSpool {
+		t.Errorf("rounds: %v, %v", first, second)
+	}
+	round := func(seconds ...float64) (all []sample) {
+		for _, s := range seconds {
+			all = append(all, sample{Seconds: s, ClientCPUSeconds: s / 2, PeakRSSMiB: 20})
+		}
+		return all
+	}
+	rows := []row{summarize(o, systemPlain, round(1, 9, 2)), summarize(o, systemRetries, round(1.25, 9, 2.5))}
+	relate(rows)
+	if *rows[0].RatioToPlain != 1 || *rows[1].RatioToPlain != 0.8 || *rows[1].CPURatioToPlain != 1.25 {
+		t.Errorf("got %v, %v and %v", *rows[0].RatioToPlain, *rows[1].RatioToPlain, *rows[1].CPURatioToPlain)
+	}
+	var out bytes.Buffer
+	if err := table(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plain.txt", out.String())
+	if _, err := parse([]string{"latency", "-vs", "plain"}, new(bytes.Buffer)); err == nil {
+		t.Error("latency -vs plain was taken")
+	}
+}
+
 func TestTable(t *testing.T) {
 	var noop, latency bytes.Buffer
 	if err := table(&noop, measured(t, "noop")); err != nil {

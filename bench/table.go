@@ -9,6 +9,9 @@ import (
 // table writes rows for people.
 func table(w io.Writer, rows []row) error {
 	first := rows[0]
+	if first.System == systemPlain {
+		return plainTable(w, rows)
+	}
 	fmt.Fprintf(w, "%s, %d messages, high %d, median of %d on %s, %s, %d CPUs\n",
 		first.Scenario, first.N, first.High, len(first.Runs), first.Broker, first.Go, first.CPUs)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -94,7 +94,7 @@ func packages() map[string]Package {
 		"internal/health":   {Imports: []string{"actors", "supervisor"}},
 		"internal/sdnotify": {},
 		"bench": {Imports: []string{
-			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/ladder", "internal/testenv", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec",
+			"actors", "broker", "broker/amqp", "broker/embedded", "config", "internal/ballast", "internal/ladder", "internal/spool", "internal/testenv", "supervisor", "supervisor/process", "task", "task/builtin", "task/codec",
 		}},
 		"scripts/stat":   {Imports: []string{"internal/archtest"}},
 		"examples/embed": {Imports: []string{"actors", "broker", "broker/amqp", "config", "task", "task/codec"}},
