@@ -209,6 +209,7 @@ func thirdParty() []ThirdParty {
 
 		{Path: "github.com/cockroachdb/datadriven", Tests: true},
 		{Path: "github.com/creack/pty", Tests: true},
+		{Path: "github.com/jackc/pgx/v5", Tests: true},
 		{Path: "github.com/hinshun/vt10x", Tests: true},
 		{Path: "github.com/google/go-cmp", Packages: []string{"broker/brokertest"}, Tests: true},
 		{Path: "github.com/rogpeppe/go-internal", Tests: true},

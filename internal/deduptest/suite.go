@@ -3,8 +3,10 @@ package deduptest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 func Run(t *testing.T, s dedup.Store, pass func(d time.Duration)) {
 	t.Helper()
 	for name, check := range map[string]func(*testing.T, dedup.Store, func(time.Duration)){
-		"one of many": oneOfMany, "done": done, "release": release, "lease": lease,
+		"one of many": oneOfMany, "many of many": manyOfMany, "done": done, "release": release, "lease": lease,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, s, pass) })
 	}
@@ -62,6 +64,37 @@ func oneOfMany(t *testing.T, s dedup.Store, _ func(time.Duration)) {
 	all.Wait()
 	if err := errors.Join(errs...); err != nil || !slices.Equal(got, []dedup.State{dedup.Fresh}) {
 		t.Errorf("%v, %v, want one that is fresh", got, err)
+	}
+}
+
+// manyOfMany: six processes try thirty keys at once and in another order each. Every
+// key is fresh for one of them, and done for all in the end.
+func manyOfMany(t *testing.T, s dedup.Store, _ func(time.Duration)) {
+	const processes, keys = 6, 30
+	var runs [keys]atomic.Int64
+	var all sync.WaitGroup
+	for p := range processes {
+		all.Go(func() {
+			for i := range keys {
+				k := (i*(p+1) + p) % keys // in some order; not every one has each key
+				key := fmt.Sprintf("%s/%d", t.Name(), k)
+				state, token, err := s.Begin(context.WithoutCancel(t.Context()), key, long)
+				if err == nil && state == dedup.Fresh {
+					runs[k].Add(1)
+					err = s.Done(context.WithoutCancel(t.Context()), key, token)
+				}
+				if err != nil {
+					t.Errorf("key %d: %v", k, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for k := range runs {
+		state, _, err := s.Begin(t.Context(), fmt.Sprintf("%s/%d", t.Name(), k), long)
+		if runs[k].Load() != 1 || state != dedup.Done || err != nil {
+			t.Errorf("key %d: fresh %d times, then %v, %v", k, runs[k].Load(), state, err)
+		}
 	}
 }
 

@@ -3,13 +3,16 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/magne-actors/magne-actors/task/dedup"
 )
@@ -50,7 +53,8 @@ func New(db *sql.DB, o Options) *Store {
 }
 
 // Schema is the statement that makes the table if it is missing. until is in Unix
-// milliseconds: the end of the lease, and when done is 1, when it was marked.
+// milliseconds: the end of the lease, and when done is 1, when it was marked. id is the
+// key, or its SHA-256 where the key is longer than 512 bytes or no text.
 func (s *Store) Schema() string {
 	return "CREATE TABLE IF NOT EXISTS " + s.o.Table +
 		" (id VARCHAR(512) PRIMARY KEY, token BIGINT NOT NULL, until BIGINT NOT NULL, done SMALLINT NOT NULL)"
@@ -104,7 +108,7 @@ func (s *Store) Once(ctx context.Context, key string, effect func(ctx context.Co
 // keeps others with the same key waiting until the end of tx.
 func (s *Store) Mark(ctx context.Context, tx *sql.Tx, key string) (bool, error) {
 	now := time.Now().UnixMilli()
-	r, err := tx.ExecContext(ctx, s.q("UPDATE @ SET done = 1, until = ? WHERE id = ? AND done = 0"), now, key)
+	r, err := tx.ExecContext(ctx, s.q("UPDATE @ SET done = 1, until = ? WHERE id = ? AND done = 0"), now, idOf(key))
 	if n, failed := affected(r, err); failed != nil || n > 0 {
 		return n > 0, wrap("mark", key, failed)
 	}
@@ -125,7 +129,7 @@ func (s *Store) Begin(ctx context.Context, key string, lease time.Duration) (ded
 	}
 	var old, end int64
 	var done int
-	row := s.db.QueryRowContext(ctx, s.q("SELECT token, until, done FROM @ WHERE id = ?"), key)
+	row := s.db.QueryRowContext(ctx, s.q("SELECT token, until, done FROM @ WHERE id = ?"), idOf(key))
 	switch err := row.Scan(&old, &end, &done); {
 	case errors.Is(err, sql.ErrNoRows):
 		return dedup.Running, 0, nil // it was given back just now
@@ -137,7 +141,7 @@ func (s *Store) Begin(ctx context.Context, key string, lease time.Duration) (ded
 		return dedup.Running, 0, nil
 	}
 	token = max(token, old+1)
-	r, err := s.db.ExecContext(ctx, s.q("UPDATE @ SET token = ?, until = ? WHERE id = ? AND token = ? AND until = ? AND done = 0"), token, until, key, old, end)
+	r, err := s.db.ExecContext(ctx, s.q("UPDATE @ SET token = ?, until = ? WHERE id = ? AND token = ? AND until = ? AND done = 0"), token, until, idOf(key), old, end)
 	if n, err = affected(r, err); err != nil || n == 0 {
 		return dedup.Running, 0, wrap("begin", key, err)
 	}
@@ -146,18 +150,18 @@ func (s *Store) Begin(ctx context.Context, key string, lease time.Duration) (ded
 
 // Renew implements dedup.Store.
 func (s *Store) Renew(ctx context.Context, key string, t dedup.Token, lease time.Duration) error {
-	return s.change(ctx, "renew", key, "UPDATE @ SET until = ? WHERE id = ? AND token = ? AND done = 0", time.Now().Add(lease).UnixMilli(), key, int64(t))
+	return s.change(ctx, "renew", key, "UPDATE @ SET until = ? WHERE id = ? AND token = ? AND done = 0", time.Now().Add(lease).UnixMilli(), idOf(key), int64(t))
 }
 
 // Done implements dedup.Store.
 func (s *Store) Done(ctx context.Context, key string, t dedup.Token) error {
 	// A key that the handler has marked in a transaction of its own is done as well.
-	return s.change(ctx, "done", key, "UPDATE @ SET done = 1, until = ? WHERE id = ? AND token = ?", time.Now().UnixMilli(), key, int64(t))
+	return s.change(ctx, "done", key, "UPDATE @ SET done = 1, until = ? WHERE id = ? AND token = ?", time.Now().UnixMilli(), idOf(key), int64(t))
 }
 
 // Release implements dedup.Store.
 func (s *Store) Release(ctx context.Context, key string, t dedup.Token) error {
-	err := s.change(ctx, "release", key, "DELETE FROM @ WHERE id = ? AND token = ? AND done = 0", key, int64(t))
+	err := s.change(ctx, "release", key, "DELETE FROM @ WHERE id = ? AND token = ? AND done = 0", idOf(key), int64(t))
 	if errors.Is(err, dedup.ErrLostLease) {
 		return nil
 	}
@@ -173,6 +177,19 @@ func (s *Store) change(ctx context.Context, what, key, query string, args ...any
 	return wrap(what, key, err)
 }
 
+// longest is how many bytes a key may have in the table's column.
+const longest = 512
+
+// idOf is what stands in the table for a key. The ids and names in a key may be any
+// bytes, 255 each, and PostgreSQL takes 512 characters of valid text without a zero.
+func idOf(key string) string {
+	if len(key) <= longest && utf8.ValidString(key) && !strings.ContainsRune(key, 0) {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
 // execer is a database or a transaction.
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -182,7 +199,7 @@ type execer interface {
 // one, which would end a transaction of PostgreSQL.
 func (s *Store) insert(ctx context.Context, to execer, key string, token, until int64, done int) (int64, error) {
 	query := "INSERT INTO @ (id, token, until, done) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-	return affected(to.ExecContext(ctx, s.q(query), key, token, until, done))
+	return affected(to.ExecContext(ctx, s.q(query), idOf(key), token, until, done))
 }
 
 func affected(r sql.Result, err error) (int64, error) {

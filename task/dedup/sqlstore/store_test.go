@@ -14,6 +14,8 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/magne-actors/magne-actors/internal/deduptest"
+	"github.com/magne-actors/magne-actors/task"
+	"github.com/magne-actors/magne-actors/task/dedup"
 	"github.com/magne-actors/magne-actors/task/dedup/sqlstore"
 )
 
@@ -36,17 +38,32 @@ func open(t *testing.T) (*sql.DB, *sqlstore.Store) {
 	return db, s
 }
 
-func TestStore(t *testing.T) {
-	_, s := open(t)
+func messageOf(queue, name, id string) *task.Message {
+	return &task.Message{Queue: queue, Name: name, ID: id}
+}
+
+func suite(t *testing.T, s dedup.Store) {
+	t.Helper()
 	deduptest.Run(t, s, func(d time.Duration) { <-time.After(d) })
 }
 
-// TestTheEffectHappensOnce although many try at once, some fail, and all try again.
+func TestStore(t *testing.T) {
+	_, s := open(t)
+	suite(t, s)
+}
+
 func TestTheEffectHappensOnce(t *testing.T) {
 	db, s := open(t)
+	theEffectHappensOnce(t, db, s, "effects")
+}
+
+// theEffectHappensOnce although many try at once, some fail, and all try again. effects
+// is an empty table with a number.
+func theEffectHappensOnce(t *testing.T, db *sql.DB, s *sqlstore.Store, effects string) {
+	t.Helper()
 	var ran, failures atomic.Int64
 	effect := func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO effects VALUES (1)"); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO "+effects+" VALUES (1)"); err != nil {
 			return err
 		}
 		if failures.Add(1) <= 5 {
@@ -70,7 +87,7 @@ func TestTheEffectHappensOnce(t *testing.T) {
 	}
 	all.Wait()
 	var n int
-	if err := db.QueryRow("SELECT COUNT(*) FROM effects").Scan(&n); err != nil || n != 1 || ran.Load() != 1 {
+	if err := db.QueryRow("SELECT COUNT(*) FROM " + effects).Scan(&n); err != nil || n != 1 || ran.Load() != 1 {
 		t.Errorf("%d effects, %d times told, %v, want 1", n, ran.Load(), err)
 	}
 	if state, _, err := s.Begin(t.Context(), "key", time.Minute); err != nil || state.String() != "done" {
