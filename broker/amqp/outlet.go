@@ -44,6 +44,7 @@ type outlet struct {
 type pending struct {
 	p        *broker.Publication
 	at       time.Time // of publishing
+	confirm  *amqp091.DeferredConfirmation
 	done     func(error)
 	returned string // the broker's reason, when it came back
 }
@@ -98,7 +99,8 @@ func (o *outlet) send(m *broker.Publication, out amqp091.Publishing, done func(e
 	}
 	o.pending = append(o.pending, pending{p: m, at: time.Now(), done: done})
 	const mandatory, immediate = true, false
-	if err := o.ch.Publish(m.Exchange, m.RoutingKey, mandatory, immediate, out); err != nil {
+	confirm, err := o.ch.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, mandatory, immediate, out)
+	if err != nil {
 		// Not a whole message was written, or nothing will be: it is not pending.
 		o.pending = o.pending[:len(o.pending)-1]
 		if errors.Is(err, amqp091.ErrClosed) && !o.l.IsClosed() {
@@ -107,6 +109,7 @@ func (o *outlet) send(m *broker.Publication, out amqp091.Publishing, done func(e
 		}
 		return fmt.Errorf("%w: %w", errPublishLink, err)
 	}
+	o.pending[len(o.pending)-1].confirm = confirm
 	return nil
 }
 
@@ -121,8 +124,7 @@ func (o *outlet) collect() {
 		case c, ok := <-o.confirms:
 			o.takeReturns()
 			if open = ok; ok {
-				o.settle(c)
-				o.doubt(c.Ack)
+				o.settle(c.DeliveryTag)
 			}
 		case now := <-look.C:
 			o.despair(now)
@@ -215,9 +217,14 @@ func (x *pending) equals(r *amqp091.Return) bool {
 		bytes.Equal(p.Body, r.Body)
 }
 
-func (o *outlet) settle(c amqp091.Confirmation) {
+// settle ends the publication with that sequence number. What the broker has said of it
+// is in its own confirmation. The library (1.16.0) calls its listeners in order, and one
+// that was refused alone while an earlier one was still open is acked there when an ack
+// of several covers it (confirms.Multiple): RabbitMQ sends exactly that when a queue is
+// full for a moment, and the message would be taken for published.
+func (o *outlet) settle(number uint64) {
 	o.mu.Lock()
-	if len(o.pending) == 0 || o.first != c.DeliveryTag {
+	if len(o.pending) == 0 || o.first != number {
 		o.mu.Unlock()
 		return // the library resequences: this is the head or nothing
 	}
@@ -226,8 +233,10 @@ func (o *outlet) settle(c amqp091.Confirmation) {
 	o.pending = o.pending[1:]
 	o.first++
 	o.mu.Unlock()
-	x.done(x.outcome(c.Ack))
+	ack := x.confirm.Acked()
+	x.done(x.outcome(ack))
 	<-o.l.slots
+	o.doubt(ack)
 }
 
 // RabbitMQ (3.10.8) does not tell a channel that a full queue with reject-publish
