@@ -19,7 +19,10 @@ type Message struct {
 	// message out before, so that this attempt may have been made already.
 	Attempt     int
 	Redelivered bool
-	Deadline    time.Time // zero when the pool has no timeout
+	// Lost is how many worker processes have died under the task. Above 0 it is a
+	// suspect; see docs/process-mode.md.
+	Lost     int
+	Deadline time.Time // zero when the pool has no timeout
 }
 
 // Handler runs a task. It returns nil when the task is done, an error made by
@@ -54,8 +57,8 @@ type Codec interface {
 	// Name is the word that selects the codec in magne.yaml.
 	Name() string
 	// Decode reads a message. It never panics, whatever the input, and returns
-	// an error that says what is wrong and where; m.Queue, Attempt, Redelivered
-	// and Deadline are left to the runtime.
+	// an error that says what is wrong and where; m.Queue, Attempt, Redelivered,
+	// Lost and Deadline are left to the runtime.
 	Decode(r *Raw) (*Message, error)
 	// Encode writes the message as a publisher of that format would.
 	Encode(m *Message) (*Raw, error)

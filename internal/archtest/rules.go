@@ -64,13 +64,14 @@ func packages() map[string]Package {
 
 		// The runtime. It knows brokers by their seam and codecs by task.Codec.
 		"supervisor": {Imports: []string{"internal/restart"}},
-		"actors":     {Imports: []string{"broker", "internal/credit", "internal/ladder", "internal/restart", "supervisor", "supervisor/process", "task"}},
+		"actors":     {Imports: []string{"broker", "internal/credit", "internal/ladder", "internal/quarantine", "internal/restart", "supervisor", "supervisor/process", "task"}},
 
 		// Pure decisions.
-		"internal/credit":  {StdOnly: true},
-		"internal/ballast": {StdOnly: true},
-		"internal/restart": {StdOnly: true},
-		"internal/ladder":  {Imports: []string{"broker"}, StdOnly: true},
+		"internal/credit":     {StdOnly: true},
+		"internal/ballast":    {StdOnly: true},
+		"internal/quarantine": {StdOnly: true},
+		"internal/restart":    {StdOnly: true},
+		"internal/ladder":     {Imports: []string{"broker"}, StdOnly: true},
 
 		// What is around the runtime.
 		"config": {Imports: []string{

@@ -104,6 +104,7 @@ type call struct {
 	deadline time.Time // of the message; zero: none
 	frame    wire.Frame
 	reply    chan error // buffered, gets one
+	suspect  bool       // a worker has died under it before
 
 	// Of the machine; wire id, place and began are constant once it is shown.
 	place     int       // among the tasks of its worker that are shown

@@ -109,7 +109,7 @@ func parseInt(t *testing.T, s string) int {
 // feed understands what eventOf does, and "wait 3s", which fires the timer as
 // often as it is due, "starved 8s", the time that workers have waited for a processor,
 // "drain", "kill", "start", and about calls and requests by
-// their names: "run a", "revoke a", "late a" (its deadline is over), "recycle r",
+// their names: "run a", "suspect a", "revoke a", "late a" (its deadline is over), "recycle r",
 // "replace r", "forgo r".
 func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string {
 	verb, arg, _ := strings.Cut(line, " ")
@@ -125,8 +125,8 @@ func (g *golden) feed(t *testing.T, d *datadriven.TestData, line string) string 
 		return g.on(evDrain{})
 	case "kill":
 		return g.on(evKill{})
-	case "run":
-		g.calls[arg] = &call{name: arg, id: arg, frame: wire.Frame{Type: wire.Task}}
+	case "run", "suspect":
+		g.calls[arg] = &call{name: arg, id: arg, frame: wire.Frame{Type: wire.Task}, suspect: verb == "suspect"}
 		return g.on(evRun{g.calls[arg]})
 	case "revoke", "late":
 		return g.on(evRevoke{g.calls[arg], verb == "late"})
@@ -346,10 +346,14 @@ func formatAnswer(err error) string {
 		return "done"
 	}
 	if lost, ok := errors.AsType[*LostError](err); ok {
+		text := "lost " + lost.Why
 		if lost.Err != nil {
-			return "lost " + lost.Why + " (" + lost.Err.Error() + ")"
+			text += " (" + lost.Err.Error() + ")"
 		}
-		return "lost " + lost.Why
+		if lost.Company > 0 {
+			text += fmt.Sprintf(" beside %d", lost.Company)
+		}
+		return text
 	}
 	if errors.Is(err, ErrNotStarted) {
 		return "not started"

@@ -338,13 +338,16 @@ func (w *worker) loss(c *call, why string, exit osproc.Exit) error {
 	case w.culprit != nil && w.culprit != c:
 		why = WhyNeighbour
 	}
-	return &LostError{Why: why, Exit: exit, Err: w.err}
+	return &LostError{Why: why, Exit: exit, Err: w.err, Company: len(w.running()) - 1}
 }
 
 // blameless says that the end of the worker does not speak against its program:
-// it was asked for, or a task is to blame, or the worker has been of use.
+// it was asked for, or a task is to blame, or the worker has been of use. A task
+// under which another one has died already is to blame rather than the program.
 func (w *worker) blameless(why string) bool {
 	switch {
+	case slices.ContainsFunc(w.running(), func(c *call) bool { return c.suspect }):
+		return true
 	case w.asked || w.done > 0 || why == WhyOperator || why == WhyTimeout || why == WhyWatchdog:
 		return true
 	default:

@@ -34,6 +34,8 @@ type LostError struct {
 	Why  string      // one of the constants above
 	Exit osproc.Exit // of the worker; its log's last lines are in Tail
 	Err  error       // more about Why, for example the protocol error; may be nil
+	// Company is how many other tasks it ran then; any of them may be to blame.
+	Company int
 }
 
 // Error is one line.

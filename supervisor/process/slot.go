@@ -120,7 +120,7 @@ func newCall(ctx context.Context, m *task.Message) *call {
 		deadline = d
 	}
 	return &call{
-		name: m.Name, id: m.ID, deadline: deadline, reply: make(chan error, 1),
+		name: m.Name, id: m.ID, deadline: deadline, reply: make(chan error, 1), suspect: m.Lost > 0,
 		frame: wire.Frame{
 			Type: wire.Task, Name: m.Name, Attempt: m.Attempt, Header: frameHeader(m),
 			ContentType: "application/json", Body: wire.AppendArgs(nil, m.Args, m.Kwargs),
