@@ -113,7 +113,7 @@ func (r *router) start(f *flight) {
 		r.settle(f, broker.Requeue)
 		return
 	}
-	r.backlog.push(f)
+	r.line(f).push(f)
 	r.dispatch()
 }
 

@@ -52,7 +52,7 @@ func (p *pool) attempt(f *flight, handle task.HandlerFunc) verdict {
 	if err != nil {
 		return undecodable(n, reasonDecode, err)
 	}
-	m.Queue, m.Attempt, m.Redelivered = p.Queue.Name, n, d.Redelivered
+	m.Queue, m.Attempt, m.Redelivered, m.Lost = p.Queue.Name, n, d.Redelivered, f.lost
 	ctx := &f.context
 	ctx.base = f.source.window.ctx
 	if p.Timeout > 0 {

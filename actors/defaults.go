@@ -63,6 +63,7 @@ func (p Pool) withDefaults() Pool {
 		p.Slots = max(p.Process.Pipeline, p.Process.Concurrency, 1)
 	}
 	p.Slots = cmp.Or(p.Slots, 1)
+	p.Quarantine.Slots = cmp.Or(p.Quarantine.Slots, 1)
 	p.High = cmp.Or(p.High, most*p.Slots)
 	if p.Low == 0 && p.High > 1 {
 		p.Low = (p.High + 1) / 2

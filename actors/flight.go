@@ -58,6 +58,8 @@ type flight struct {
 	arrived    time.Duration // after the opening of source
 	warned     bool          // that it is old
 	bounces    int           // how often a worker did not start it
+	lost       int           // worker processes that have died under it
+	alone      bool          // it was given to a worker that has nothing else
 	timer      *time.Timer
 }
 
@@ -95,7 +97,7 @@ const (
 // again returns a fresh flight for the delivery of f, which was revoked: an old
 // mailbox or goroutine may still hold f and must not win with it.
 func (f *flight) again() *flight {
-	fresh := &flight{delivery: f.delivery, source: f.source, number: f.number, key: f.key, bounces: f.bounces, warned: f.warned}
+	fresh := &flight{delivery: f.delivery, source: f.source, number: f.number, key: f.key, bounces: f.bounces, lost: f.lost, warned: f.warned}
 	f.moveTo(fresh)
 	return fresh
 }

@@ -172,7 +172,7 @@ func (r *router) warnOld(f *flight, age time.Duration) {
 
 // handBackOf returns what a source has delivered and nobody has started.
 func (r *router) handBackOf(s *source) {
-	r.backlog.retain(func(f *flight) bool {
+	r.retain(func(f *flight) bool {
 		if !f.isOf(s) {
 			return true
 		}

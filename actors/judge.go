@@ -42,19 +42,20 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 		v.action, v.reason, v.after, v.free = retryIt, "", 0, true
 		return v
 	}
-	return p.judgeLost(v, policy, before.lost+1)
+	return p.judgeLost(v, policy, before.lost+1, lost.Company > 0 && p.quarantines())
 }
 
 // judgeLost decides about a task under which n workers have died by now. It may
 // have killed them or have been there by chance: a death is no attempt, but there
-// is a limit to them.
-func (p *pool) judgeLost(v verdict, policy *Retry, n int) verdict {
+// is a limit to them. Where suspects run alone, a death with others about convicts
+// nobody; the next one has no others.
+func (p *pool) judgeLost(v verdict, policy *Retry, n int, inCompany bool) verdict {
 	v.lost, v.free = n, true
 	most := defaultMaxLost
-	if p.Process != nil {
-		most = cmp.Or(p.Process.MaxLost, most)
+	if o := p.latest.Load(); o != nil {
+		most = cmp.Or(o.MaxLost, most)
 	}
-	if n >= most || matches(policy.DiscardOn, v.kind) {
+	if n >= most && !inCompany || matches(policy.DiscardOn, v.kind) {
 		v.action, v.reason = deadLetterIt, reasonLost
 		return v
 	}

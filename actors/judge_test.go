@@ -15,8 +15,10 @@ import (
 
 func TestJudgeOfLostWorkers(t *testing.T) {
 	p := &pool{Pool: Pool{Retry: Retry{MaxAttempts: 2}, Process: &process.Options{MaxLost: 2}}}
+	p.latest.Store(p.Process)
 	died := &process.LostError{Why: process.WhyExit}
 	late := &process.LostError{Why: process.WhyTimeout}
+	beside := &process.LostError{Why: process.WhyExit, Company: 3}
 	for _, c := range []struct {
 		name    string
 		err     error
@@ -27,6 +29,7 @@ func TestJudgeOfLostWorkers(t *testing.T) {
 		{name: "first death", err: died, want: "retry attempt 1 lost 1 autopsy free"},
 		{name: "last death", err: died, headers: map[string]any{headerLost: int64(1)}, want: "dead worker_lost attempt 1 lost 2 autopsy free"},
 		{name: "death in the last attempt", err: died, headers: map[string]any{headerAttempt: int64(2)}, want: "retry attempt 2 lost 1 autopsy free"},
+		{name: "last death in company, where nobody is ever alone", err: beside, headers: map[string]any{headerLost: int64(1)}, want: "dead worker_lost attempt 1 lost 2 autopsy free"},
 		{name: "wrapped", err: fmt.Errorf("x: %w", died), want: "retry attempt 1 lost 1 autopsy free"},
 		{name: "neighbour", err: &process.LostError{Why: process.WhyNeighbour}, want: "retry attempt 1 lost 0 autopsy free"},
 		{name: "killed by an operator in the last attempt", err: &process.LostError{Why: process.WhyOperator}, headers: map[string]any{headerAttempt: int64(2)}, want: "retry attempt 2 lost 0 autopsy free"},
@@ -39,6 +42,31 @@ func TestJudgeOfLostWorkers(t *testing.T) {
 	} {
 		f := &flight{delivery: &broker.Delivery{Properties: broker.Properties{Headers: c.headers}}}
 		if got := words(p.judge(f, c.err, c.cause)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestADeathInCompanyConvictsNobody: where suspects run alone, a task is dead-lettered
+// for a death only if nothing else ran in that worker.
+func TestADeathInCompanyConvictsNobody(t *testing.T) {
+	p := &pool{Pool: Pool{Mode: Process, Retry: Retry{MaxAttempts: 2}, Process: &process.Options{MaxLost: 1, Concurrency: 8}}}
+	p.latest.Store(p.Process)
+	for _, c := range []struct {
+		name    string
+		company int
+		policy  Retry
+		slots   int
+		want    string
+	}{
+		{name: "in company", company: 7, want: "retry attempt 1 lost 1 autopsy free"},
+		{name: "alone", want: "dead worker_lost attempt 1 lost 1 autopsy free"},
+		{name: "in company, without quarantine", company: 7, slots: -1, want: "dead worker_lost attempt 1 lost 1 autopsy free"},
+		{name: "in company, to be run once at most", company: 7, policy: Retry{DiscardOn: []string{"worker_lost"}}, want: "dead worker_lost attempt 1 lost 1 autopsy free"},
+	} {
+		p.Retry, p.Quarantine.Slots = c.policy, c.slots
+		f := &flight{delivery: &broker.Delivery{}}
+		if got := words(p.judge(f, &process.LostError{Why: process.WhyExit, Company: c.company}, nil)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}

@@ -34,6 +34,10 @@ const (
 	EventFlowing       supervisor.EventType = "flowing"  // that is over
 	EventTaskOld       supervisor.EventType = "task_old" // unsettled for half of the ack timeout
 	EventIsolated      supervisor.EventType = "isolated" // a consumer is kept apart because of such tasks
+
+	EventQuarantined supervisor.EventType = "quarantined" // a suspect runs, alone: see Pool.Quarantine
+	EventCleared     supervisor.EventType = "cleared"     // it has succeeded
+	EventConvicted   supervisor.EventType = "convicted"   // its worker has died under it and nothing else; it is a dead letter
 )
 
 // eventOf is the event that a new word of an intake is.

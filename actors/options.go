@@ -102,6 +102,8 @@ type Pool struct {
 	// Process describes the processes of the modes Process and Oneshot. Slots is
 	// its Pipeline then for Process.
 	Process *process.Options
+	// Quarantine says where the tasks run that a worker of mode Process has died under.
+	Quarantine Quarantine
 	// Size, if not nil, has the number of workers follow the load; Workers is not
 	// used then. For Process only.
 	Size *Size
@@ -169,6 +171,17 @@ const (
 	// backoff, and counts for the intensity of its pool. Its other tasks run on.
 	CrashWorker
 )
+
+// Quarantine bounds the workers in which suspects run alone: tasks under which a
+// worker process has died. Of several that it ran any one may be to blame; with the
+// next death it is known. For Process with a Concurrency above 1, since elsewhere
+// every task is alone in its process.
+type Quarantine struct {
+	// Slots is how many workers may be kept for suspects while other tasks wait, and
+	// never all that are up, if there are two; 1 by default, negative: suspects run
+	// like all others. While nothing else waits all idle workers but one take them.
+	Slots int
+}
 
 // Roll bounds a rolling replacement: each new worker is started and ready before
 // an old one is drained.

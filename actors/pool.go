@@ -54,6 +54,7 @@ type pool struct {
 	ackTimeout time.Duration
 	problem    atomic.Pointer[string] // what goes wrong although the intake works
 	backlog    atomic.Int64
+	suspects   atomic.Int64 // of backlog
 	settled    atomic.Int64
 	size       atomic.Int64 // workers that are wanted
 	up         atomic.Int64 // workers
@@ -165,6 +166,7 @@ func (p *pool) inspectRouter(n *supervisor.Node) {
 	if abandoned > 0 {
 		n.Abandoned = &abandoned
 	}
+	p.inspectIsolation(n)
 	p.inspectIntake(n, paused, mark.PausedAt())
 }
 
@@ -183,6 +185,7 @@ func (p *pool) inspectWorker(i int) func(*supervisor.Node) {
 		case s.oneshot != nil:
 			s.oneshot.Inspect(n)
 		}
+		s.inspectIsolation(n)
 	}
 }
 

@@ -46,7 +46,7 @@ app.run()
 `
 
 // processRig is a System with one pool of Python workers.
-func processRig(t *testing.T, change func(*Pool)) (*rig, func() error) {
+func processRig(t *testing.T, change func(*Pool), more ...func(*Options)) (*rig, func() error) {
 	t.Helper()
 	testenv.Program(t, "python3")
 	script := filepath.Join(t.TempDir(), "worker.py")
@@ -64,7 +64,11 @@ func processRig(t *testing.T, change func(*Pool)) (*rig, func() error) {
 		change(&pool)
 	}
 	r := &rig{t: t, broker: fakebroker.New(), result: make(chan error, 1)}
-	r.system, err = New(Options{Dialer: r.broker, Pools: []Pool{pool}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	o := Options{Dialer: r.broker, Pools: []Pool{pool}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, f := range more {
+		f(&o)
+	}
+	r.system, err = New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +87,11 @@ func (r *rig) soon(what string, holds func() bool) {
 	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(30 * time.Second); !holds(); {
+	for deadline := time.After(time.Minute); !holds(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			r.t.Fatalf("not within 30 s: %s; %+v", what, r.stats())
+			r.t.Fatalf("not within a minute: %s; %+v", what, r.stats())
 		}
 	}
 }

@@ -22,6 +22,7 @@ type router struct {
 	cancel   context.CancelCauseFunc // of the context of all tasks
 	ledger   ledger
 	backlog  backlog
+	isolated isolation // of suspects
 	assigned assignedList
 	balance  *credit.Balancer // of r.workers
 	workers  []seat
@@ -114,6 +115,7 @@ func (r *router) onStarted(self *actor.PID) {
 	r.pool.bare.Store(true)
 	r.pool.orphans.Store(0)
 	r.balance = credit.NewBalancer(0, r.pool.Slots)
+	r.beginIsolation()
 	for _, w := range r.pool.workers.all() {
 		w.assigned.Store(0)
 	}
@@ -152,7 +154,7 @@ func (r *router) onArrivals(m *arrivals) {
 	number := r.pool.numbers.Add(n) - n
 	for _, f := range m.flights {
 		number++
-		f.number = number
+		f.number, f.lost = number, r.pool.lostUnder(f.delivery)
 		// A consumer of the router before us may deliver until it is closed; the
 		// context of its tasks has ended already.
 		old := f.source.window != r.pool.window.Load()
@@ -165,21 +167,26 @@ func (r *router) onArrivals(m *arrivals) {
 			r.settle(f, broker.Requeue)
 			continue
 		}
-		r.backlog.push(f)
+		r.line(f).push(f)
 	}
 	r.dispatch()
 }
 
 // dispatch gives flights to workers as long as there are both.
 func (r *router) dispatch() {
-	for r.backlog.n > 0 && !r.stopping {
+	if r.stopping {
+		return
+	}
+	r.isolate()
+	for r.backlog.n > 0 {
 		i, ok := r.balance.Acquire()
 		if !ok {
 			break
 		}
+		r.isolated.ward.Assigned()
 		r.assign(r.backlog.pop(), i)
 	}
-	r.pool.backlog.Store(int64(r.backlog.n))
+	r.countWaiting()
 }
 
 func (r *router) assign(f *flight, worker int) {
@@ -198,22 +205,22 @@ func (r *router) assign(f *flight, worker int) {
 func (r *router) unassign(f *flight) {
 	r.balance.Release(f.worker)
 	r.workers[f.worker].state.assigned.Add(-1)
+	r.discharge(f)
 	if r.pool.Timeout > 0 {
 		r.assigned.unlink(f)
 	}
 }
 
 func (r *router) onFinished(f *flight) {
-	if f.state.Load() == stateAbandoned {
+	switch {
+	case f.state.Load() == stateAbandoned:
 		r.onLate(f)
-		return
-	}
-	if !r.ledger.has(f) {
+	case !r.ledger.has(f):
 		r.onForeign(f)
-		return
+	default:
+		r.unassign(f)
+		r.conclude(f)
 	}
-	r.unassign(f)
-	r.conclude(f)
 	r.dispatch()
 }
 
@@ -233,7 +240,6 @@ func (r *router) onLate(f *flight) {
 	w.state.assigned.Add(-1)
 	// The thread that f has freed may be an old one, and the present one stuck.
 	r.pool.system.Send(w.pid, &abandon{f})
-	r.dispatch()
 }
 
 // conclude carries out the verdict on a flight that is with no worker any more.
@@ -342,7 +348,7 @@ func (r *router) republishLater(f *flight, err error) {
 func (r *router) onConsumerLost(s *source) {
 	r.mourn(s)
 	ofIt := func(c claim) bool { return c.source == s }
-	r.backlog.retain(func(f *flight) bool {
+	r.retain(func(f *flight) bool {
 		if !r.lose(f, ofIt) {
 			return true
 		}

@@ -44,6 +44,7 @@ func (r *router) abandon(f *flight) {
 	s := w.state
 	s.abandoned.Add(1)
 	w.lost++
+	r.discharge(f)
 	err := overdue(r.pool.Timeout, r.pool.AbandonAfter)
 	r.pool.log.Error("task abandoned", r.pool.named(f, "worker", r.pool.workerID(f.worker), "err", err)...)
 	if w.lost <= r.pool.Slots {

@@ -48,7 +48,9 @@ func (r *router) open(worker int) {
 	if w := &r.workers[worker]; !w.up {
 		w.up = true
 		r.pool.up.Add(1)
-		r.balance.Up(worker)
+		if !r.isolated.ward.Keeps(worker) {
+			r.balance.Up(worker)
+		}
 		if r.pool.bare.CompareAndSwap(true, false) {
 			r.pool.send(r.pool.broker, &intakeChanged{pool: r.pool})
 		}
@@ -78,7 +80,7 @@ func (r *router) takeBack(worker int) {
 func (r *router) renew(f *flight) {
 	fresh := f.again()
 	r.ledger.replace(f, fresh)
-	r.backlog.pushFront(fresh)
+	r.line(fresh).pushFront(fresh)
 }
 
 // again gives a flight that its worker did not start to another one.
@@ -111,10 +113,11 @@ func (r *router) onHandBack(m *handBack) {
 
 // handBack returns what has not started to the queue.
 func (r *router) handBack() {
-	for r.backlog.n > 0 {
-		r.settle(r.backlog.pop(), broker.Requeue)
-	}
-	r.pool.backlog.Store(0)
+	r.retain(func(f *flight) bool {
+		r.settle(f, broker.Requeue)
+		return false
+	})
+	r.countWaiting()
 	r.ledger.each(func(f *flight) {
 		if f.phase == withWorker && r.revoke(f) {
 			r.settle(f, broker.Requeue)

@@ -12,7 +12,7 @@ import (
 type load struct {
 	workers int // that there are
 	idle    int // of those
-	waiting int // deliveries that no worker has a slot for
+	waiting int // deliveries that no worker has a slot for, but suspects: those wait for one to themselves
 }
 
 // sizer decides how many workers a pool has. It is pure: it is told the time.
@@ -100,7 +100,7 @@ func (p *pool) followLoad(ctx context.Context) error {
 }
 
 func (p *pool) load(size int) load {
-	l := load{workers: size, waiting: int(p.backlog.Load())}
+	l := load{workers: size, waiting: int(p.backlog.Load() - p.suspects.Load())}
 	for i, w := range p.workers.all() {
 		if i < size && w.assigned.Load() == 0 {
 			l.idle++

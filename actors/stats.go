@@ -38,6 +38,11 @@ type PoolStats struct {
 	Duplicates      int64 // published twice; acked with the other one, in none of the counters above
 	Orphans         int64 // tasks that run as of now although their delivery is lost
 
+	Suspects    int64 // of Queued: they wait to run alone, see Pool.Quarantine
+	Quarantined int64 // runs of suspects, alone
+	Cleared     int64 // of those, that succeeded
+	Convicted   int64 // of those, under which the worker has died and that are dead letters for it
+
 	Durations Histogram
 }
 
@@ -96,6 +101,7 @@ func (h *durations) read() Histogram {
 type counters struct {
 	delivered, acked, requeued, retried, dead, lost atomic.Int64
 	adopted, outlived, recalled, duplicates         atomic.Int64
+	quarantined, cleared, convicted                 atomic.Int64
 }
 
 // count counts a settlement of f.
@@ -132,6 +138,7 @@ func (p *pool) stats() PoolStats {
 		Delivered: c.delivered.Load(), Acked: c.acked.Load(), Requeued: c.requeued.Load(),
 		Retried: c.retried.Load(), DeadLettered: c.dead.Load(), Lost: c.lost.Load(),
 		Adopted: c.adopted.Load(), ResultAfterLoss: c.outlived.Load(), Recalled: c.recalled.Load(), Duplicates: c.duplicates.Load(),
+		Suspects: p.suspects.Load(), Quarantined: c.quarantined.Load(), Cleared: c.cleared.Load(), Convicted: c.convicted.Load(),
 		Orphans: p.orphans.Load(), Durations: p.durations.read(),
 	}
 	limits := p.limits.Load()

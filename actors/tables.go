@@ -10,6 +10,8 @@ import (
 // long as the pool.
 type workerState struct {
 	assigned, running, abandoned atomic.Int64
+	kept                         atomic.Bool             // for suspects
+	alone                        atomic.Pointer[suspect] // that it runs
 
 	// ups counts how often the worker came up. The supervisor's own count begins
 	// anew when a worker was removed and is added again.

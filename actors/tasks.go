@@ -21,6 +21,10 @@ type Task struct {
 	// Abandoned says that it has outlived its timeout and is not waited for. Such
 	// a one is shown until another task takes its place.
 	Abandoned bool
+	// Lost is how many worker processes have died under it before: above 0 it is a
+	// suspect. Alone says that its worker therefore runs nothing else.
+	Lost  int
+	Alone bool
 }
 
 // show makes a flight that runs known to System.Tasks. Its place is that in the
@@ -73,6 +77,7 @@ func (s *System) Tasks() []Task {
 			list = append(list, Task{
 				ID: p.id(f), Name: f.message.Name, Pool: p.Name, Worker: p.workerID(f.worker),
 				Attempt: f.message.Attempt, Since: f.began.Round(0), Abandoned: f.state.Load() == stateAbandoned,
+				Lost: f.lost, Alone: f.alone,
 			})
 		})
 	}

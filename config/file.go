@@ -189,8 +189,14 @@ type Pool struct {
 	Concurrency, Pipeline int
 	StartTimeout          time.Duration `mapstructure:"start_timeout"`
 	Watchdog              time.Duration // 0: none
+	Quarantine            Quarantine
 	Recycle               Recycle
 	Reload                Reload
+}
+
+// Quarantine is where suspects run, tasks whose process has died.
+type Quarantine struct {
+	Slots int // 0: like all others
 }
 
 // Watermarks bound the deliveries that a pool holds.

@@ -45,7 +45,7 @@ func (f *File) fillMode(p *Pool) {
 	}
 	p.Timeout.Soft, p.Timeout.DumpSignal = 0, ""
 	p.Size, p.Concurrency, p.Pipeline, p.StartTimeout, p.Watchdog = nil, 0, 0, 0, 0
-	p.Recycle, p.Reload = Recycle{}, Reload{}
+	p.Quarantine, p.Recycle, p.Reload = Quarantine{}, Recycle{}, Reload{}
 	if p.Process != nil {
 		p.Process.Transport = ""
 	}

@@ -28,6 +28,7 @@ func workerKeys() []key {
 			doc: "A task whose process has died under it this often is dead-lettered, with what is known about the death.",
 		},
 	}...)
+	rows = append(rows, quarantineKeys()...)
 	rows = append(rows, recycleKeys()...)
 	rows = append(rows, logKeys()...)
 	rows = append(rows,
@@ -85,6 +86,22 @@ func onlyFor(pool string, rows []key) []key {
 		}
 	}
 	return rows
+}
+
+func quarantineKeys() []key {
+	const at = "pools.<pool>.quarantine"
+	return []key{
+		{
+			path: at, kind: section, modes: []string{modeProcess},
+			doc: "Where suspects run: tasks whose process has died. With concurrency above 1 any task of that process may be to blame, so each of them runs alone " +
+				"in a process before anything is held against it.",
+		},
+		{
+			path: at + ".slots", kind: whole, def: "1", lo: "0", hi: "10000",
+			doc: "Processes that are kept for suspects while other tasks wait, and never all of several; 0: suspects run like all others, and the death of a " +
+				"process counts against all that it ran.",
+		},
+	}
 }
 
 func recycleKeys() []key {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"syscall"
 	"time"
@@ -45,6 +46,7 @@ func (f *File) processPool(p *Pool, o *actors.Pool, log *slog.Logger) error {
 		o.WorkerShutdown = drain + p.Timeout.KillAfter + 5*time.Second
 	}
 	if p.Mode == modeProcess {
+		o.Quarantine.Slots = cmp.Or(p.Quarantine.Slots, -1) // there, zero stands for a default
 		o.Roll = actors.Roll{Surge: p.Reload.Surge, MaxUnready: p.Reload.MaxUnready}
 	}
 	if s := p.Size; s != nil {

@@ -79,8 +79,9 @@ func TestOptionsCarryEveryKey(t *testing.T) {
 		}, {
 			Name: "resize", Queue: amqp.MagneQueue("RESIZE"), Codec: codec.Magne{}, Mode: actors.Process, Workers: 8, Slots: 4, High: 32, Low: 16,
 			MaxBody: 1 << 20, Retry: usual,
-			Size:      &actors.Size{Min: 2, Max: 8, Spare: 1, IdleTTL: 30 * time.Second, ScaleUpAfter: 100 * time.Millisecond},
-			Supervise: supervise(supervisor.Spec{Intensity: 5, Period: time.Minute, Parallel: true, OnExhausted: supervisor.Park, MaxStarting: 2}),
+			Quarantine: actors.Quarantine{Slots: 2},
+			Size:       &actors.Size{Min: 2, Max: 8, Spare: 1, IdleTTL: 30 * time.Second, ScaleUpAfter: 100 * time.Millisecond},
+			Supervise:  supervise(supervisor.Spec{Intensity: 5, Period: time.Minute, Parallel: true, OnExhausted: supervisor.Park, MaxStarting: 2}),
 			Process: &process.Options{
 				Pool: "resize",
 				Spec: process.Spec{

@@ -212,6 +212,7 @@ func processPool() config.Pool {
 		},
 		MaxLost: 4, Logs: config.Logs{MaxLine: 1 << 10, Rate: 0.5, Burst: 10, Parse: "text", Tail: 5},
 		Size:        &config.Size{Min: 2, Max: 8, Spare: 1, Mode: "dynamic", IdleTTL: 30 * time.Second, ScaleUpAfter: 100 * time.Millisecond, MaxStarting: 2},
+		Quarantine:  config.Quarantine{Slots: 2},
 		Concurrency: 3, Pipeline: 4, StartTimeout: 20 * time.Second, Watchdog: 7 * time.Second,
 		Recycle: config.Recycle{MaxTasks: 1000, MaxRSS: 300 << 20, MaxRSSHard: 450 << 20, Lifetime: time.Hour, Jitter: 0.2},
 		Reload:  config.Reload{Surge: 1, MaxUnready: 3},

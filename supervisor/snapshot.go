@@ -36,7 +36,8 @@ type Node struct {
 	PID       *int       `json:"pid,omitempty"`
 	Window    *Window    `json:"window,omitempty"`
 
-	Consumer *Consumer `json:"consumer,omitempty"` // of a router
+	Consumer   *Consumer   `json:"consumer,omitempty"`   // of a router
+	Quarantine *Quarantine `json:"quarantine,omitempty"` // of a router, or a slot
 
 	// Of the worker process of a slot, and of those before it.
 	Task        string        `json:"task,omitempty"` // the id of the oldest that runs
@@ -80,6 +81,20 @@ type Consumer struct {
 	Code    int       `json:"code,omitempty"`  // AMQP's reply code
 	NextTry time.Time `json:"next_try,omitzero"`
 	Tries   int       `json:"tries,omitempty"` // that failed since it was consuming
+}
+
+// Quarantine is about suspects: tasks under which a worker process has died, and
+// which run alone.
+type Quarantine struct {
+	// Of a router: how many there are.
+	Waiting int64 `json:"waiting,omitempty"`
+	Running int64 `json:"running,omitempty"`
+
+	// Of a slot: it gets no other tasks. With Lost it runs a suspect (Node.Task), under
+	// which as many processes have died; without, it ends what it has first.
+	Kept  bool       `json:"kept,omitempty"`
+	Lost  int        `json:"lost,omitempty"`
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // Spool is what waits on the disk for a broker that takes nothing.

@@ -22,8 +22,9 @@ func newEventsCmd(e *env) *cobra.Command {
 		Long: "events shows what happened to the nodes of the tree, or to one of them and those below it, oldest\n" +
 			"first: started, ended, failed, backoff, killed, abandoned, gave_up, parked, added, removed, and what the\n" +
 			"nodes report themselves: connected, connection_lost, blocked, unblocked, consuming, not_consuming,\n" +
-			"starved, flowing, task_old, isolated, suspended, draining, limited, and for each fault of a connection or\n" +
-			"a consumer one of its own, see docs/liveness.md. An instance remembers the last 1024 events. With -w it\n" +
+			"starved, flowing, task_old, isolated, suspended, draining, limited, quarantined, cleared, convicted (see\n" +
+			"docs/process-mode.md), and for each fault of a connection or a consumer one of its own, see\n" +
+			"docs/liveness.md. An instance remembers the last 1024 events. With -w it\n" +
 			"goes on with those that come; -o json is then one event a line.\n\n" +
 			"Exit status: 0 ok, 3 no instance answers.",
 		Example: "  magne-actors events\n  magne-actors events mail/3\n  magne-actors events --type failed --type parked\n  magne-actors events -w -o json",

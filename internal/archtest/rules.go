@@ -67,11 +67,10 @@ func packages() map[string]Package {
 		"actors":     {Imports: []string{"broker", "internal/credit", "internal/ladder", "internal/quarantine", "internal/restart", "supervisor", "supervisor/process", "task"}},
 
 		// Pure decisions.
-		"internal/credit":     {StdOnly: true},
-		"internal/ballast":    {StdOnly: true},
-		"internal/quarantine": {StdOnly: true},
-		"internal/restart":    {StdOnly: true},
-		"internal/ladder":     {Imports: []string{"broker"}, StdOnly: true},
+		"internal/credit":  {StdOnly: true},
+		"internal/ballast": {StdOnly: true},
+		"internal/restart": {StdOnly: true},
+		"internal/ladder":  {Imports: []string{"broker"}, StdOnly: true},
 
 		// What is around the runtime.
 		"config": {Imports: []string{
@@ -130,6 +129,7 @@ func copyPackages() map[string]Package {
 // processPackages are what worker processes are made of, on both ends.
 func processPackages() map[string]Package {
 	return map[string]Package{
+		"internal/quarantine":  {StdOnly: true},
 		"internal/wire":        {StdOnly: true},
 		"internal/osproc":      {},
 		"internal/conformance": {Imports: []string{"internal/osproc", "internal/wire"}},

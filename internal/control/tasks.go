@@ -12,4 +12,8 @@ type Task struct {
 	Since   time.Time `json:"since"`
 	// Abandoned says that it has outlived its timeout and is not waited for.
 	Abandoned bool `json:"abandoned"`
+	// Lost is how many worker processes have died under it: above 0 it is a suspect.
+	// Alone says that its worker therefore runs nothing else.
+	Lost  int  `json:"lost"`
+	Alone bool `json:"alone"`
 }

@@ -51,6 +51,12 @@ func (b *Balancer) Acquire() (worker int, ok bool) {
 	return 0, false
 }
 
+// Take takes a slot of that worker, also of one that is down.
+func (b *Balancer) Take(worker int) {
+	b.load++
+	b.move(worker, b.workers[worker].depth+1)
+}
+
 // Release gives back a slot of the worker, which may be down by now.
 func (b *Balancer) Release(worker int) {
 	b.load--

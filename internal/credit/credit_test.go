@@ -75,10 +75,10 @@ func TestGolden(t *testing.T) {
 				d.ScanArgs(t, "slots", &slots)
 				b = credit.NewBalancer(n, slots)
 				return depths(b, n)
-			case "up", "down", "release":
+			case "up", "down", "take", "release":
 				var i int
 				d.ScanArgs(t, "worker", &i)
-				map[string]func(int){"up": b.Up, "down": b.Down, "release": b.Release}[d.Cmd](i)
+				map[string]func(int){"up": b.Up, "down": b.Down, "take": b.Take, "release": b.Release}[d.Cmd](i)
 				return depths(b, 3)
 			case "acquire":
 				n := 1

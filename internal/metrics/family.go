@@ -130,6 +130,10 @@ func (f *families) ofPools() {
 	f.pool(counter, "deliveries_duplicate_total", "Messages that were published twice and acked with the other one.", func(s *stats) float64 { return float64(s.Duplicates) })
 	f.pool(counter, "results_after_loss_total", "Tasks that ended when their delivery was lost.", func(s *stats) float64 { return float64(s.ResultAfterLoss) })
 	f.pool(gauge, "tasks_orphaned", "Tasks that run although their delivery is lost, until it comes again.", func(s *stats) float64 { return float64(s.Orphans) })
+	f.pool(gauge, "suspects_waiting", "Tasks that wait to run alone, for a worker process has died under them; they are in magne_tasks_queued, too.", func(s *stats) float64 { return float64(s.Suspects) })
+	f.pool(counter, "suspects_run_total", "Runs of such tasks, alone in a worker process.", func(s *stats) float64 { return float64(s.Quarantined) })
+	f.pool(counter, "suspects_cleared_total", "Such tasks that succeeded.", func(s *stats) float64 { return float64(s.Cleared) })
+	f.pool(counter, "suspects_convicted_total", "Such tasks under which their worker has died again, and that are dead letters with the reason worker_lost.", func(s *stats) float64 { return float64(s.Convicted) })
 	f.durations = f.add("histogram", prometheus.UntypedValue, "task_duration_seconds", "How long handlers ran, whatever came of it.", "pool")
 }
 

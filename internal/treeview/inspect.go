@@ -35,6 +35,7 @@ func Inspect(n *supervisor.Node, now time.Time, o Options) string {
 		field("window", fmt.Sprintf("%d of %d restarts within %s", n.Window.Restarts, n.Window.Intensity, age(n.Window.Period)))
 	}
 	field("last error", clean(n.LastError))
+	quarantineFields(n.Quarantine, now, field)
 	spoolFields(n.Spool, now, field)
 	_ = w.Flush() // into memory
 	if n.Stack != "" {
@@ -90,6 +91,19 @@ func figures(n *supervisor.Node, field func(name, text string)) {
 		{"restarts", n.Restarts},
 	} {
 		field(f.name, figure(f.value))
+	}
+}
+
+// quarantineFields are about suspects, of a router or of a slot.
+func quarantineFields(q *supervisor.Quarantine, now time.Time, field func(name, text string)) {
+	switch {
+	case q == nil:
+	case q.Lost > 0:
+		field("quarantine", fmt.Sprintf("runs a suspect alone since %s: %s died under it", since(q.Since, now), count(int64(q.Lost), "worker has", "workers have")))
+	case q.Kept:
+		field("quarantine", "is kept for a suspect, and ends what it has")
+	default:
+		field("quarantine", fmt.Sprintf("%d suspects run alone, %d wait", q.Running, q.Waiting))
 	}
 }
 

@@ -49,8 +49,8 @@ func Tasks(list []control.Task, now time.Time, o Options) string {
 	g := grid{columns: []column{{title: "POOL"}, {title: "WORKER"}, {title: "AGE", figures: true}, {title: "ATTEMPT", figures: true}, {title: "TASK"}, {title: "ID"}}}
 	for _, t := range list {
 		id := clean(t.ID)
-		if t.Abandoned {
-			id = strings.TrimSpace(id + " (abandoned)")
+		if words := marks(t); words != "" {
+			id = strings.TrimSpace(id + " (" + words + ")")
 		}
 		g.rows = append(g.rows, row{cells: []string{
 			clean(t.Pool), clean(t.Worker), age(now.Sub(t.Since)), strconv.Itoa(t.Attempt), clean(t.Name), id,
@@ -59,4 +59,19 @@ func Tasks(list []control.Task, now time.Time, o Options) string {
 	var b strings.Builder
 	g.write(&b, o)
 	return b.String()
+}
+
+// marks are what is unusual about a task.
+func marks(t control.Task) string {
+	var words []string
+	if t.Abandoned {
+		words = append(words, "abandoned")
+	}
+	if t.Lost > 0 {
+		words = append(words, "suspect: "+count(int64(t.Lost), "worker", "workers")+" died under it")
+	}
+	if t.Alone {
+		words = append(words, "runs alone")
+	}
+	return strings.Join(words, ", ")
 }

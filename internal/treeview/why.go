@@ -241,6 +241,7 @@ func (w *why) wear(n *supervisor.Node) {
 	if n.BusySince != nil && w.now.Sub(*n.BusySince) >= time.Second {
 		w.say("The actor of %s has been in one message for %s, and %d wait in its mailbox.", n.ID, since(n.BusySince, w.now), value(n.Mailbox))
 	}
+	w.quarantine(n)
 	w.processes(n)
 	if win := n.Window; win != nil && win.Restarts > 0 && !parked(n) {
 		w.say("%s has restarted children %s within %s; at more than %d it gives up.", n.ID, count(win.Restarts, "time", "times"), age(win.Period), win.Intensity)

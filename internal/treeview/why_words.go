@@ -1,8 +1,10 @@
 package treeview
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -84,4 +86,25 @@ func value(p *int64) int64 {
 		return 0
 	}
 	return *p
+}
+
+// quarantine says what a node has to do with suspects: of a slot which one it runs,
+// of a router how many there are, and then of its slots.
+func (w *why) quarantine(n *supervisor.Node) {
+	q := n.Quarantine
+	switch {
+	case q == nil:
+	case q.Lost > 0:
+		w.say("%s runs task %s alone: its worker died %s. It gets other tasks when this one has ended.", n.ID, cmp.Or(n.Task, "without id"), count(int64(q.Lost), "time", "times"))
+	case q.Kept:
+		w.say("%s gets no new tasks: when it has ended what it has, a suspect runs there alone, a task whose worker has died.", n.ID)
+	default:
+		if q.Waiting > 0 {
+			w.say("%s to run alone, for a worker has died under each of them.", count(q.Waiting, "task waits", "tasks wait"))
+		}
+		slots := slices.DeleteFunc(Flat(w.parent(n)), func(c *supervisor.Node) bool { return !isWorker(c) || c.Quarantine == nil })
+		for _, c := range slots[:min(len(slots), maxCauses)] {
+			w.quarantine(c)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -114,6 +115,14 @@ type call struct {
 	cancelled string    // the reason
 	revoked   bool      // nobody wants it any more
 	unsent    bool      // its frame was not written
+}
+
+// label is how a task is called for people and in an autopsy.
+func (c *call) label() string {
+	if c.id != "" {
+		return c.id
+	}
+	return fmt.Sprintf("%s (without id)", c.name)
 }
 
 const (

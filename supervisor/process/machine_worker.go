@@ -393,11 +393,3 @@ func (m *machine) onKill() {
 		m.kill(w, WhyOperator, nil)
 	}
 }
-
-// label is how a task is called for people and in an autopsy.
-func (c *call) label() string {
-	if c.id != "" {
-		return c.id
-	}
-	return fmt.Sprintf("%s (without id)", c.name)
-}
