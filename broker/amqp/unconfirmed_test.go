@@ -25,10 +25,15 @@ func TestConfirmIsMissing(t *testing.T) {
 	s := dial(t, amqp.Dialer{URL: n.URL, ConfirmTimeout: time.Second, NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		return newEdited(c, func(frame []byte) []byte {
-			if answerIn(frame).method == ack && lose.CompareAndSwap(1, 0) {
+			a := answerIn(frame)
+			if a.method != ack {
+				return frame
+			}
+			if lose.CompareAndSwap(1, 0) {
 				return nil
 			}
-			return frame
+			a.multiple = false // or the next one makes up for the one that is lost
+			return a.frame(frame[1:3])
 		}), err
 	}})
 	q := broker.Queue{Name: testenv.Name(t)}
