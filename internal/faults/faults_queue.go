@@ -136,7 +136,7 @@ func (r *rig) replaceQueue(locked bool) error {
 	if err != nil {
 		return err
 	}
-	r.lock = raw
+	r.lock, r.lockWire = conn, raw
 	ch, err := conn.Channel()
 	if err != nil {
 		return err
@@ -159,11 +159,12 @@ func (r *rig) replaceQueue(locked bool) error {
 	return err
 }
 
-// unlock ends the connection that has the queue for itself; an exclusive queue goes
-// with it.
+// unlock ends the connection that has the queue for itself. An exclusive queue goes with
+// it: before the broker agrees to the end, so that nothing is confirmed there afterwards.
 func (r *rig) unlock() error {
 	defer r.books.remove()
-	return r.lock.Close()
+	defer r.lockWire.Close()
+	return r.lock.CloseDeadline(time.Now().Add(5 * time.Second)) //nolint:wrapcheck // runOne says whose it is
 }
 
 // now is for a broker that is able all the time.

@@ -32,8 +32,9 @@ type rig struct {
 	watch   *watch
 	vhost   string
 
-	user, password string   // of the instance
-	lock           net.Conn // of the client that has the queue for itself
+	user, password string              // of the instance
+	lock           *amqp091.Connection // of the client that has the queue for itself
+	lockWire       net.Conn            // under it
 }
 
 const (
@@ -229,8 +230,8 @@ func (r *rig) close(ctx context.Context) error {
 	if r.network != nil {
 		r.network.close()
 	}
-	if r.lock != nil {
-		_ = r.lock.Close()
+	if r.lockWire != nil {
+		_ = r.lockWire.Close()
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -24,12 +25,12 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 		out, err := n.Ctl(ctx, "eval", text)
 		return strings.TrimSpace(out), err
 	}
-	// With a name of its own (-r) it is not taken for the one before, which the node may
-	// not have seen off yet: it refuses a node that it believes to be connected.
-	cmd := exec.CommandContext(ctx, program, "-r", "-address", "localhost:"+strconv.Itoa(n.ports.dist), "-e")
-	cmd.Env, cmd.Dir = n.env(), n.Dir
-	cmd.Stdin = strings.NewReader(text + "\n")
-	out, err := cmd.CombinedOutput()
+	var out []byte
+	for range evalTries {
+		if out, err = n.call(ctx, program, text); err == nil || !bytes.Contains(out, []byte("failed to connect")) {
+			break
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("testenv: erl_call: %w: %s", err, bytes.TrimSpace(out))
 	}
@@ -40,6 +41,21 @@ func (n *Node) Eval(ctx context.Context, expressions string) (string, error) {
 		return "", fmt.Errorf("testenv: eval %s: %s", text, bytes.TrimSpace(out))
 	}
 	return value, nil
+}
+
+// evalTries is how often erl_call may fail to connect, which happens before it asks for
+// anything.
+const evalTries = 5
+
+// call runs erl_call. The name of its hidden node is its own: a node refuses one that it
+// believes to be connected already, and may not have seen off the one before. (Its flag
+// for random names, -r, makes them of the second that it is.)
+func (n *Node) call(ctx context.Context, program, text string) ([]byte, error) {
+	name := fmt.Sprintf("c%dx%d", os.Getpid(), n.calls.Add(1))
+	cmd := exec.CommandContext(ctx, program, "-h", name, "-address", "localhost:"+strconv.Itoa(n.ports.dist), "-e")
+	cmd.Env, cmd.Dir = n.env(), n.Dir
+	cmd.Stdin = strings.NewReader(text + "\n")
+	return cmd.CombinedOutput() //nolint:wrapcheck // Eval says what it is about
 }
 
 // Pause stops the node's process where it is, as kill -STOP does: its sockets

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -52,7 +53,8 @@ type Node struct {
 	sbin  string
 	temp  bool // Dir is ours to remove
 	ports ports
-	run   *run // nil while the node is down
+	run   *run         // nil while the node is down
+	calls atomic.Int64 // of erl_call so far
 }
 
 type ports struct{ amqp, dist, epmd, management int }
