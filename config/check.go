@@ -134,14 +134,18 @@ func (f *File) checkWatermarks(p *Pool, at string) {
 		return
 	}
 	of := poolPath(p.Name)
-	if !f.read.usable(at+".low", at+".high", of+".workers", of+".slots", of+".pipeline", of+".concurrency") || f.read.badBelow(of+".size") || w.Low < w.High {
+	computed := !f.read.set(at + ".high") // then it is right only if these are
+	if computed && (!f.read.usable(of+".workers", of+".slots", of+".pipeline", of+".concurrency") || f.read.badBelow(of+".size")) {
+		return
+	}
+	if !f.read.usable(at+".low", at+".high") || w.Low < w.High {
 		return
 	}
 	relation, rule := "above", ""
 	if w.Low == w.High {
 		relation = "equal to"
 	}
-	if !f.read.set(at + ".high") {
+	if computed {
 		rule = ", which is " + p.capacityName() + " by default"
 	}
 	remedy := fmt.Sprintf("set it to %d or less", w.High-1)

@@ -150,7 +150,7 @@ func (f *File) secretValue(s ProcessSecret, at string) Secret {
 
 func (f *File) checkSize(p *Pool, at string) {
 	s, r := p.Size, f.read
-	if s == nil || r.bad[at+".size"] || r.badBelow(at+".size") {
+	if s == nil || r.bad[at+".size"] {
 		return
 	}
 	if r.given(at + ".workers") {
@@ -158,11 +158,12 @@ func (f *File) checkSize(p *Pool, at string) {
 	}
 	low, high := at+".size.min", at+".size.max"
 	switch {
+	case !r.usable(low, high):
 	case !r.given(high):
 		r.complain(high, "missing: how many processes there may be at most")
 	case s.Min > s.Max:
 		r.complain(r.later(low, high), "min (%d) is above max (%d): raise max or lower min", s.Min, s.Max)
-	case s.Mode == "static" && s.Min != s.Max:
+	case r.usable(at+".size.mode") && s.Mode == "static" && s.Min != s.Max:
 		r.complain(low, "%d with mode static, which always has max (%d) processes: remove min, or use mode dynamic", s.Min, s.Max)
 	}
 }

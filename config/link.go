@@ -34,11 +34,15 @@ const external = "external"
 func (f *File) checkLink() {
 	a, r := &f.Broker.Auth, f.read
 	const at = "broker.auth"
-	if !r.usable("broker.url") || !r.usable("broker.urls") || r.badBelow(at) {
+	if !r.usable("broker.url", "broker.urls") {
 		return
 	}
 	secure := f.Broker.secure()
+	if f.Broker.RequireTLS && !secure && !f.Broker.IsEmbedded() {
+		r.complain(r.later("broker.url", "broker.urls"), "it does not begin with amqps://, and broker.require_tls is true")
+	}
 	switch {
+	case r.badBelow(at):
 	case r.given(at) && f.Broker.IsEmbedded():
 		r.complain(at, "this is for broker.url, which is not there: the users of the embedded broker are in broker.embedded.users")
 	case a.Password != "" && a.PasswordFile != "":
@@ -54,9 +58,6 @@ func (f *File) checkLink() {
 			r.complain(at+".password_file", "%v", err)
 		}
 		r.warnOpen(a.PasswordFile, at+".password_file")
-	}
-	if f.Broker.RequireTLS && !secure && !f.Broker.IsEmbedded() {
-		r.complain(r.later("broker.url", "broker.urls"), "it does not begin with amqps://, and broker.require_tls is true")
 	}
 }
 

@@ -175,6 +175,7 @@ func nodeName(y *yaml.Node) string {
 func (r *reader) mapping(n *node, p path, y *yaml.Node) map[string]any {
 	out := map[string]any{}
 	seen := map[string]int{}
+	meant := map[string]bool{}
 	for _, e := range r.entries(p, y, 0) {
 		name := e.key.Value
 		c := n.child(name)
@@ -191,10 +192,17 @@ func (r *reader) mapping(n *node, p path, y *yaml.Node) map[string]any {
 		seen[name] = e.key.Line
 		r.note(q, e.key)
 		if n.child(name) == nil {
-			r.unknown(n, q, name)
+			meant[r.unknown(n, q, name)] = true
 			continue
 		}
 		r.entry(c, q, e, out)
+	}
+	for name := range meant {
+		// What was probably meant has a value, which nobody knows: nothing is said to be
+		// missing, or compared with its default.
+		if _, given := seen[name]; name != "" && !given {
+			r.spoil(p.add(n.child(name), name).String())
+		}
 	}
 	return out
 }
@@ -222,21 +230,27 @@ func (r *reader) entry(c *node, q path, e entry, out map[string]any) {
 	}
 }
 
-// unknown notes a key that is in no table.
-func (r *reader) unknown(n *node, p path, name string) {
+// unknown notes a key that is in no table, and returns the one that was probably meant,
+// if any. The values around it are right, and are looked at.
+func (r *reader) unknown(n *node, p path, name string) (near string) {
+	at := r.places[p.String()]
+	note := func(format string, args ...any) {
+		r.errs = append(r.errs, &FieldError{Source: at.source, Path: p.String(), Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+	}
 	// Extension keys give anchors a place to stand.
 	if len(p) == 1 && strings.HasPrefix(name, "x-") {
-		return
+		return ""
 	}
 	if near := nearest(name, n.known()); near != "" {
-		r.fail(p, "unknown key: did you mean %s?", near)
-		return
+		note("unknown key: did you mean %s?", near)
+		return near
 	}
 	if homes := r.root.homes(name); len(homes) > 0 && len(homes) <= 4 {
-		r.fail(p, "unknown key here: %s is one", enumerate(homes, "or"))
-		return
+		note("unknown key here: %s is one", enumerate(homes, "or"))
+		return ""
 	}
-	r.fail(p, "unknown key: remove it, or use %s", enumerate(n.known(), "or"))
+	note("unknown key: remove it, or use %s", enumerate(n.known(), "or"))
+	return ""
 }
 
 // scalar reads a single value.

@@ -65,7 +65,7 @@ func authorities(file string) (*x509.CertPool, error) {
 func (f *File) checkTLS() {
 	const at = "broker.tls"
 	t, r := f.Broker.TLS, f.read
-	if t == (TLS{}) || r.badBelow(at) || r.bad["broker.url"] || r.bad["broker.urls"] {
+	if t == (TLS{}) || !r.usable(at, "broker.url", "broker.urls") {
 		return
 	}
 	if f.Broker.IsEmbedded() {
@@ -78,7 +78,7 @@ func (f *File) checkTLS() {
 			return
 		}
 	}
-	if _, err := t.config(); err != nil {
+	if _, err := t.config(); err != nil && r.usable(at+".ca_file") {
 		r.complain(at+".ca_file", "%v", err)
 	}
 	r.checkPair(at, t.CertFile, t.KeyFile)
@@ -87,7 +87,7 @@ func (f *File) checkTLS() {
 // checkPair looks at a certificate and its key, both of which may be missing.
 func (r *reader) checkPair(at, certFile, keyFile string) {
 	switch {
-	case certFile == "" && keyFile == "":
+	case certFile == "" && keyFile == "", !r.usable(at+".cert_file", at+".key_file"):
 	case keyFile == "":
 		r.complain(at+".key_file", "missing: cert_file needs the private key that belongs to it")
 	case certFile == "":
