@@ -69,13 +69,16 @@ bench-smoke: deps ## every benchmark once, so that they keep working
 	$(GO) run ./bench noop -n $(N) -vs raw
 	$(GO) run ./bench brokers -n $(N) -runs 1
 
-bench: deps ## micro benchmarks COUNT times (6) through benchstat, then noop and latency against the raw client, and the brokers
+bench: deps ## micro benchmarks COUNT times (6) through benchstat, then noop and latency against the raw client, Python workers, the brokers, delays and a stop
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench . -count $(COUNT) ./... | tee $(BUILD)/micro.txt
 	$(TOOL) benchstat $(wildcard bench/results/micro.txt) $(BUILD)/micro.txt
 	$(GO) run ./bench noop -vs raw
 	$(GO) run ./bench latency -vs raw
+	$(GO) run ./bench python -n 100000 -vs none
 	$(GO) run ./bench brokers -queued 1000000
+	$(GO) run ./bench delay
+	$(GO) run ./bench stop -runs 5
 
 demo: ## a private RabbitMQ, the latency example with N tasks (2000), its progress and its tree
 	@N=$(N) scripts/demo.sh

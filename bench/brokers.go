@@ -18,8 +18,9 @@ const brokersArg = "brokers"
 
 // brokerOptions are its command line.
 type brokerOptions struct {
-	n, runs, queued int
-	output          string
+	ownOptions
+
+	n, queued int
 }
 
 // The systems that are compared. RabbitMQ is measured with each of its durable
@@ -57,43 +58,24 @@ type brokerRates struct {
 
 func parseBrokers(args []string, w io.Writer) (*brokerOptions, error) {
 	o := new(brokerOptions)
-	fs := flag.NewFlagSet("bench "+brokersArg, flag.ContinueOnError)
-	fs.SetOutput(w)
-	fs.IntVar(&o.n, "n", 100_000, "how many `messages` of 100 bytes")
-	fs.IntVar(&o.runs, "runs", 3, "how often to measure each system")
-	fs.IntVar(&o.queued, "queued", 0, "measure memory and start with so many `messages` queued (default: do not)")
-	fs.StringVar(&o.output, "o", "text", "text or json (one object a line)")
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	switch {
-	case fs.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case o.n < 1 || o.runs < 1 || o.queued < 0:
-		return nil, errors.New("-n and -runs must be at least 1, -queued at least 0")
-	case o.output != "text" && o.output != "json":
-		return nil, fmt.Errorf("-o %q: want text or json", o.output)
-	}
-	return o, nil
+	return o, o.parse(brokersArg, args, w, func(fs *flag.FlagSet) {
+		fs.IntVar(&o.n, "n", 100_000, "how many `messages` of 100 bytes")
+		fs.IntVar(&o.queued, "queued", 0, "measure memory and start with so many `messages` queued (default: do not)")
+	}, func() error {
+		if o.n < 1 || o.queued < 0 {
+			return errors.New("-n must be at least 1, -queued at least 0")
+		}
+		return nil
+	})
 }
 
 // runBrokers is run for this scenario.
 func runBrokers(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parseBrokers(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "bench: %v\n", err)
-		return exitUsage
+	if err != nil {
+		return refuse(err, stderr)
 	}
-	p := &progress{out: stderr, terminal: isTerminal(stderr)}
-	rows, err := compareBrokers(ctx, o, p)
-	p.clear()
-	if err == nil {
-		err = print(rows, o.output, brokerTable, stdout, stderr)
-	}
-	return status(err, stderr)
+	return show(&o.ownOptions, stdout, stderr, func(p *progress) ([]brokerRow, error) { return compareBrokers(ctx, o, p) }, brokerTable)
 }
 
 // compareBrokers runs the systems in turn, o.runs times. Only one broker runs at

@@ -19,8 +19,9 @@ const delayArg = "delay"
 
 // delayOptions are its command line.
 type delayOptions struct {
-	n, runs int
-	output  string
+	ownOptions
+
+	n int
 }
 
 // delayRow is one system's medians.
@@ -55,42 +56,23 @@ type delayUsage struct {
 
 func parseDelay(args []string, w io.Writer) (*delayOptions, error) {
 	o := new(delayOptions)
-	fs := flag.NewFlagSet("bench "+delayArg, flag.ContinueOnError)
-	fs.SetOutput(w)
-	fs.IntVar(&o.n, "n", 5000, "how many `messages` of 100 bytes of each kind")
-	fs.IntVar(&o.runs, "runs", 3, "how often to measure each system")
-	fs.StringVar(&o.output, "o", "text", "text or json (one object a line)")
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	switch {
-	case fs.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case o.n < 1 || o.runs < 1:
-		return nil, errors.New("-n and -runs must be at least 1")
-	case o.output != "text" && o.output != "json":
-		return nil, fmt.Errorf("-o %q: want text or json", o.output)
-	}
-	return o, nil
+	return o, o.parse(delayArg, args, w, func(fs *flag.FlagSet) {
+		fs.IntVar(&o.n, "n", 5000, "how many `messages` of 100 bytes of each kind")
+	}, func() error {
+		if o.n < 1 {
+			return errors.New("-n must be at least 1")
+		}
+		return nil
+	})
 }
 
 // runDelay is run for this scenario.
 func runDelay(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parseDelay(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "bench: %v\n", err)
-		return exitUsage
+	if err != nil {
+		return refuse(err, stderr)
 	}
-	p := &progress{out: stderr, terminal: isTerminal(stderr)}
-	rows, err := compareDelays(ctx, o, p)
-	p.clear()
-	if err == nil {
-		err = print(rows, o.output, delayTable, stdout, stderr)
-	}
-	return status(err, stderr)
+	return show(&o.ownOptions, stdout, stderr, func(p *progress) ([]delayRow, error) { return compareDelays(ctx, o, p) }, delayTable)
 }
 
 // compareDelays runs the systems in turn, each on a node of its own: the queues of a

@@ -4,12 +4,14 @@
 //	go run ./bench noop [-n 100000] [-runs 3]
 //	go run ./bench latency [-n 10000] [-high 1000 -low 400]
 //	go run ./bench noop -vs plain [-runs 9]
+//	go run ./bench stop [-workers 8] [-runs 5]
 //
 // noop is what the runtime costs: N messages of 100 bytes in a durable quorum
 // queue and handlers that do nothing. latency is magne's benchmark: tasks that
 // wait 1, 3, 5 or 10 s, as many of them at once as the watermark allows.
 // With -vs plain magne-actors is measured beside itself: without retries and
-// dead-lettering, with both configured and unused, and with a spool as well.
+// dead-lettering, with both configured and unused, and with a spool as well. stop is
+// how long an instance with Python processes takes to end. -h lists the others.
 //
 // # What it guarantees
 //

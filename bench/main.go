@@ -39,11 +39,10 @@ func main() {
 
 // run measures what args ask for and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == brokersArg {
-		return runBrokers(ctx, args[1:], stdout, stderr)
-	}
-	if len(args) > 0 && args[0] == delayArg {
-		return runDelay(ctx, args[1:], stdout, stderr)
+	for _, s := range ownScenarios() {
+		if len(args) > 0 && args[0] == s.name {
+			return s.run(ctx, args[1:], stdout, stderr)
+		}
 	}
 	o, err := parse(args, stderr)
 	switch {

@@ -172,10 +172,38 @@ func TestBrokers(t *testing.T) {
 	}
 }
 
-func TestBrokersRefusesNonsense(t *testing.T) {
-	for _, args := range [][]string{{"-n", "0"}, {"-runs", "0"}, {"-queued", "-1"}, {"-o", "xml"}, {"more"}, {"-nonsense"}} {
+// TestStop runs everything for real, with two processes.
+func TestStop(t *testing.T) {
+	testenv.Program(t, "python3")
+	var out, errOut bytes.Buffer
+	if code := run(t.Context(), []string{stopArg, "-workers", "2", "-runs", "2", "-o", "json"}, &out, &errOut); code != exitOK {
+		t.Fatalf("exit status %d, want 0:\n%s", code, &errOut)
+	}
+	var r stopRow
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	if r.System != systemActors || r.Workers != 2 || len(r.Runs) != 2 || r.StopMS <= 0 {
+		t.Errorf("got %s", &out)
+	}
+	if !strings.Contains(errOut.String(), "stop with 2 idle Python processes, median of 2") {
+		t.Errorf("stderr has no table:\n%s", &errOut)
+	}
+}
+
+func TestOwnFlagsRefuseNonsense(t *testing.T) {
+	for _, args := range [][]string{
+		{"brokers", "-n", "0"},
+		{"brokers", "-runs", "0"},
+		{"brokers", "-queued", "-1"},
+		{"brokers", "-o", "xml"},
+		{"brokers", "more"},
+		{"brokers", "-nonsense"},
+		{"delay", "-n", "0"},
+		{"stop", "-workers", "0"},
+	} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), append([]string{"brokers"}, args...), &out, &errOut); code != exitUsage {
+		if code := run(t.Context(), args, &out, &errOut); code != exitUsage {
 			t.Errorf("%v: exit status %d, want %d", args, code, exitUsage)
 		}
 	}

@@ -90,9 +90,10 @@ func (o *options) flags(w io.Writer) (fs *flag.FlagSet, smoke *bool) {
 		for _, s := range scenarios() {
 			fmt.Fprintf(w, "  %-9s %s\n", s.name, s.about)
 		}
-		fmt.Fprintf(w, "  %-9s %s\n", brokersArg, "the embedded broker beside RabbitMQ: confirmed publishing, consuming, memory, start")
-		fmt.Fprintf(w, "  %-9s %s\n\nThese are the flags of all but `brokers` and `delay`, whose -h lists their own.\n\n", delayArg,
-			"what a delayed message costs RabbitMQ: our ladder beside the binary one")
+		for _, s := range ownScenarios() {
+			fmt.Fprintf(w, "  %-9s %s\n", s.name, s.about)
+		}
+		fmt.Fprint(w, "\nThese are the flags of the clients' scenarios; -h behind one of the last three lists its own.\n\n")
 		fs.PrintDefaults()
 	}
 	fs.IntVar(&o.n, "n", 0, "how many `messages` (default: noop 100000, latency 10000, python 20000, processes 100)")

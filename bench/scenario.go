@@ -59,11 +59,15 @@ func scenarios() []*scenario {
 
 // scenarioNames are for people.
 func scenarioNames() string {
-	var b strings.Builder
+	var names []string
 	for _, s := range scenarios() {
-		b.WriteString(s.name + ", ")
+		names = append(names, s.name)
 	}
-	return b.String() + brokersArg + " or " + delayArg
+	for _, s := range ownScenarios() {
+		names = append(names, s.name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func scenarioByName(name string) (*scenario, error) {

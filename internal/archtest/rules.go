@@ -249,11 +249,6 @@ func goroutines() map[string]string {
 		"broker/embedded/internal/engine/dead.go":   "the rest of a queue's dead letters; ends with them, and Close waits for it",
 		"broker/embedded/internal/store/recover.go": "the committer of a store; ends at Close, or when the disk fails and then Close comes",
 
-		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",
-		"bench/brokers_child.go": "the embedded broker, until standard input ends",
-		"bench/processes.go":     "the raw loop's workers, of which there are as many as processes; end with the last task",
-		"bench/raw.go":           "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
-
 		"supervisor/dispatcher.go": "where protoactor runs the actors, at most maxIdle of them idle; protoactor recovers",
 		"supervisor/service.go":    "the blocking function of a service; recovers and reports by defer",
 
@@ -281,7 +276,19 @@ func goroutines() map[string]string {
 		"scripts/node/main.go":       "waits for the end of standard input; ends with the process at the latest",
 	}
 	maps.Copy(rows, programGoroutines())
+	maps.Copy(rows, benchGoroutines())
 	return rows
+}
+
+// benchGoroutines are those of the benchmarks.
+func benchGoroutines() map[string]string {
+	return map[string]string{
+		"bench/child.go":         "the measured system; ends when everything is settled, and the process with it",
+		"bench/brokers_child.go": "the embedded broker, until standard input ends",
+		"bench/processes.go":     "the raw loop's workers, of which there are as many as processes; end with the last task",
+		"bench/stop.go":          "waits for the measured instance, which is killed with the context at the latest",
+		"bench/raw.go":           "the raw loop's tasks, one goroutine for each, as the loop that it stands for has it",
+	}
 }
 
 // programGoroutines are those of the commands.

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if !chosen && runtime.GOMAXPROCS(0) < 4 {
-		_ = flag.Set("test.parallel", "6") // the tests wait for others most of the time
+		_ = flag.Set("test.parallel", "4") // the tests wait for others most of the time
 	}
 	code := testenv.Main(m).Run()
 	if binary.dir != "" {

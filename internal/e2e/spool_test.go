@@ -133,6 +133,10 @@ func TestPublishSpool(t *testing.T) {
 		t.Errorf("without a broker: %+v", st)
 	}
 	restart(t, node)
+	eventually(t, "RabbitMQ has the queue again", func() (bool, any) { // on a busy machine that is later than its port
+		_, err := dial(t, node.URL).channel().QueueDeclarePassive(queue, false, false, false, false, nil)
+		return err == nil, err
+	})
 	if got := publish(0, "--flush", "-o", "json"); !strings.Contains(got.stdout, `"published": 6`) || !strings.Contains(got.stdout, `"left": 0`) {
 		t.Errorf("publish --flush: %s", got.stdout)
 	}
