@@ -215,7 +215,7 @@ func TestOptions(t *testing.T) {
 		{args: "nope", errors: `unknown scenario "nope"`},
 		{args: "-n 3", errors: `unknown scenario "-n"`},
 		{args: "noop extra", errors: `unexpected argument "extra"`},
-		{args: "noop -n 0 -vs celery -o xml", errors: "-n 0: want at least 1\n-vs \"celery\": want raw or none\n-o \"xml\": want text or json"},
+		{args: "noop -n 0 -vs celery -o xml", errors: "-n 0: want at least 1\n-vs \"celery\": want raw, plain or none\n-o \"xml\": want text or json"},
 		{args: "noop -high 5 -low 5", errors: "-low 5: want less than -high (5)"},
 		{args: "noop -x", errors: "not defined: -x"},
 	} {
