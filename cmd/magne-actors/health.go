@@ -28,8 +28,8 @@ const (
 
 const (
 	liveTimeout = 2 * time.Second
-	// probeEvery is how often the broker is asked what waits while a pool gets nothing,
-	// and probeAnyway how often in any case.
+	// probeEvery is how often the broker is asked what waits when a pool gets nothing any
+	// more, and probeAnyway how often in any case.
 	probeEvery  = time.Second
 	probeAnyway = 10 * time.Second
 	// probeRest is the longest time without an attempt to ask a broker that does not
@@ -98,28 +98,47 @@ func (w *watch) attach(src *control.Source, o *actors.Options) {
 	}
 }
 
-// quiet finds the pools of which the broker must be asked. It is the prober's.
+// quiet decides when the broker is asked. It is the prober's.
 type quiet struct {
-	asked     time.Time
-	delivered map[string]int64 // by pool, at the last look
+	asked time.Time
+	waits bool             // by the last answer, some pool has something to get
+	pools map[string]still // by name
 }
 
-// due is whether a pool that consumes and has room has got nothing since the last
-// look, or nobody was asked for a while.
+// still is how much a pool had got at the last look, and since when.
+type still struct {
+	delivered int64
+	since     time.Time
+}
+
+// due is whether the broker must be asked: a pool that consumes and has room has got
+// nothing since the last look, after it got something not long ago or while something
+// waits; or nobody has asked for a while. A fleet of idle pools asks seldom.
 func (q *quiet) due(now time.Time, pools []actors.PoolStats) bool {
 	due := now.Sub(q.asked) >= probeAnyway
-	delivered := make(map[string]int64, len(pools))
+	next := make(map[string]still, len(pools))
 	for i := range pools {
 		p := &pools[i]
-		before, known := q.delivered[p.Pool]
-		due = due || known && p.Consuming && !p.Paused && before == p.Delivered
-		delivered[p.Pool] = p.Delivered
+		s, known := q.pools[p.Pool]
+		if !known || s.delivered != p.Delivered {
+			s = still{p.Delivered, now}
+		}
+		due = due || !s.since.Equal(now) && p.Consuming && !p.Paused && (q.waits || now.Sub(s.since) <= probeAnyway)
+		next[p.Pool] = s
 	}
-	q.delivered = delivered
+	q.pools = next
 	if due {
 		q.asked = now
 	}
 	return due
+}
+
+// answered notes what the broker has said.
+func (q *quiet) answered(a health.Answer) {
+	q.waits = false
+	for _, queue := range a.Queues {
+		q.waits = q.waits || queue.Ready > 0
+	}
 }
 
 // queues are those of the pools that there are now.
@@ -139,6 +158,7 @@ func (w *watch) report(ctx context.Context) health.Report {
 
 // told tells each pool what the broker has just said of its queue.
 func (w *watch) told(answer health.Answer) {
+	w.quiet.answered(answer)
 	report := w.judge.Judge(health.Input{Now: time.Now(), Tree: w.system.Tree(), Pools: w.system.Stats(), Answer: answer})
 	for _, p := range report.Pools {
 		text, starved := p.Finding()
