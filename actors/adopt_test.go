@@ -60,11 +60,18 @@ func (r *rig) books(runs *atomic.Int64, wantRuns int64, want PoolStats) {
 	if s.Orphans != 0 || s.InFlight != 0 {
 		r.t.Errorf("%d orphans and %d in flight at the end", s.Orphans, s.InFlight)
 	}
-	if sum := s.Acked + s.Requeued + s.Retried + s.DeadLettered + s.Lost + s.Duplicates; sum != s.Delivered {
-		r.t.Errorf("%d delivered, but %d accounted for: %+v", s.Delivered, sum, s)
-	}
+	r.accounted()
 	if err := r.finish(); err != nil {
 		r.t.Error(err)
+	}
+}
+
+// accounted checks that each delivery was settled or lost.
+func (r *rig) accounted() {
+	r.t.Helper()
+	s := r.stats()
+	if sum := s.Acked + s.Requeued + s.Retried + s.DeadLettered + s.Lost + s.Duplicates; sum != s.Delivered {
+		r.t.Errorf("%d delivered, but %d accounted for: %+v", s.Delivered, sum, s)
 	}
 }
 
@@ -400,6 +407,7 @@ func TestAdoptionAcrossARestartOfTheRouter(t *testing.T) {
 		if s.Acked != 3 || s.Adopted != 3 || s.Abandoned != 0 || s.Running != 0 {
 			t.Errorf("%+v", s)
 		}
+		r.accounted()
 		r.expect(r.finish())
 	})
 }

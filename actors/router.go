@@ -132,13 +132,14 @@ func (r *router) seat(worker int) *seat {
 }
 
 // onStopping leaves the deliveries to the broker actor, which closes their
-// consumer when the router goes down.
+// consumer when the router goes down: they are lost to us.
 func (r *router) onStopping() {
 	r.cancel(errReplaced)
 	r.ledger.each(func(f *flight) {
 		if f.timer != nil {
 			f.timer.Stop()
 		}
+		r.pool.counters.lost.Add(int64(len(f.claims)))
 		r.bequeath(f)
 	})
 }
