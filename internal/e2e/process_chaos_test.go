@@ -119,7 +119,7 @@ func more(before, now map[string]int) map[string]int {
 	return m
 }
 
-// chaos is a pool of eight processes whose tasks, named record, write their number
+// chaos is a pool of processes whose tasks, named record, write their number
 // to a file.
 type chaos struct {
 	*app
@@ -129,15 +129,16 @@ type chaos struct {
 	done          map[string]bool // lines of the record
 	read          int64           // bytes of it
 	kills         int
+	size          int // of the pool
 }
 
-func startChaos(t *testing.T) *chaos {
+func startChaos(t *testing.T, env string, size int) *chaos {
 	t.Helper()
 	r := dial(t, testenv.RabbitMQ(t))
-	c := &chaos{r: r, queue: r.queue(""), mark: newMark(t), record: filepath.Join(t.TempDir(), "record"), done: map[string]bool{}}
+	c := &chaos{r: r, size: size, queue: r.queue(""), mark: newMark(t), record: filepath.Join(t.TempDir(), "record"), done: map[string]bool{}}
 	s := setup{url: r.url, top: "supervision: {defaults: {backoff: {initial: 1ms, max: 20ms}}}"}
-	s.pools = workers(t, "p", c.mark, fmt.Sprintf(", RECORD: %q", c.record),
-		"workers: 8\nwatermarks: {high: 64}\nmax_lost: 1000\nintensity: 1000\nretry: {initial: 1ms, max: 20ms}\nstart_timeout: 60s\n")
+	s.pools = workers(t, "p", c.mark, fmt.Sprintf(", RECORD: %q", c.record)+env,
+		fmt.Sprintf("workers: %d\n", size)+"watermarks: {high: 64}\nmax_lost: 1000\nintensity: 1000\nretry: {max_attempts: 1000, initial: 1ms, max: 20ms}\nstart_timeout: 60s\n")
 	s.pools = strings.Replace(s.pools, "queue: p", "queue: "+c.queue, 1)
 	c.app = start(t, s)
 	return c
@@ -153,7 +154,7 @@ func (c *chaos) warmUp() {
 	c.empty("p")
 	c.r.drain(c.queue)
 	c.look(0, "resume", "p")
-	c.allUp("p", 8)
+	c.allUp("p", c.size)
 	c.get("/readyz") // asks the broker, by a connection of its own
 }
 
@@ -197,6 +198,11 @@ func (c *chaos) account(tasks int) {
 func (c *chaos) nothingLeft(before belongings, workers int) {
 	c.t.Helper()
 	var now belongings
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("goroutines:\n%s", c.get("/debug/pprof/goroutine?debug=2"))
+		}
+	}()
 	eventually(c.t, fmt.Sprintf("%d workers, and no more of anything than before", workers), func() (bool, any) {
 		have := len(marked(c.mark))
 		now = c.belongings()
@@ -258,14 +264,8 @@ func (c *chaos) killOne() bool {
 // and nothing is left behind. CHAOS_TASKS says how many tasks, 2000 by default.
 func TestProcessChaos(t *testing.T) {
 	t.Parallel()
-	tasks := 2000
-	if text := os.Getenv("CHAOS_TASKS"); text != "" {
-		var err error
-		if tasks, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := startChaos(t)
+	tasks := numberOf(t, "CHAOS_TASKS", 2000)
+	c := startChaos(t, "", 8)
 	c.warmUp()
 	before := c.belongings()
 	publishNumbers(t, c.app, "record", 0, tasks)

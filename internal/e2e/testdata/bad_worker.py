@@ -1,6 +1,7 @@
 """A worker that does to the protocol and to its host what the names of its tasks say."""
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ for fd in (3, 4):
     os.set_inheritable(fd, False)
 role = os.environ.get("ROLE", "")
 secret = os.environ.get("SECRET", "")
+nap = float(os.environ.get("NAP", "0"))
 
 
 def say(body=b"", **head):
@@ -66,7 +68,7 @@ def run(id, name, args):
         "family": family,
         "twice": lambda: (say(t="ok", id=id), say(t="ok", id=id), hang()),
         "print": lambda: (print("a line\n{not a frame}"), sys.stdout.flush()),
-        "record": lambda: os.write(record, b"%d\n" % args[0]),
+        "record": lambda: (time.sleep(random.random() * nap), os.write(record, b"%d\n" % args[0])),
         "wait": lambda: wait(args[0]),
         "tell": lambda: tell(id),
         "env": lambda: say(t="error", id=id, msg=os.environ.get("GENERATION", ""), permanent=True),
