@@ -43,9 +43,7 @@ func (c *consumer) handBack(ctx context.Context, cancelled *lane) error {
 		if cancelled != nil && l != cancelled {
 			_ = l.ch.Cancel(l.tag, true)
 		}
-		if l.last.Load() > 0 {
-			_ = l.ch.Nack(0, true, true)
-		}
+		_ = l.ch.Nack(0, true, true) // all, also what is on its way to us
 	}
 	return nil
 }

@@ -177,6 +177,7 @@ func embeddedPackages() map[string]Package {
 		"broker/embedded/internal/queueargs":  {Imports: []string{"broker/embedded/internal/routing", "broker/embedded/internal/wire"}, StdOnly: true},
 		"broker/embedded/internal/routing":    {Imports: []string{"broker/embedded/internal/wire"}, StdOnly: true},
 		"broker/embedded/internal/difftest":   {StdOnly: true}, // tests only
+		"broker/embedded/internal/rabbit43":   {StdOnly: true}, // tests only
 		"broker/embedded/internal/store":      {StdOnly: true},
 		"broker/embedded/internal/wire":       {StdOnly: true},
 		"broker/embedded/internal/wire/gen":   {StdOnly: true},
