@@ -43,8 +43,8 @@ type consumer struct {
 	cancelErr  error
 	cancelTook time.Duration
 
-	last sync.Mutex // held by who writes to the lanes as the last before they are closed
-	over bool       // guarded by last: nobody writes any more
+	last sync.RWMutex // held by who cancels or hands back; the lanes are closed afterwards
+	over bool         // guarded by last: nobody does any more
 }
 
 // lane is one AMQP channel of a consumer and its share of the window.
@@ -186,15 +186,17 @@ func (c *consumer) pump(l *lane, in <-chan amqp091.Delivery) {
 func (c *consumer) watch(l *lane) {
 	select {
 	case said := <-l.closed:
+		c.resign()
 		c.die(ended(c.queue, said))
 	case _, ok := <-l.cancels:
 		if ok {
-			c.resign(l)
+			c.resign()
 			c.die(fmt.Errorf("amqp: consume %q: %w: the queue was deleted, or its node is down, or a delivery was not settled in time", c.queue, broker.ErrCancelled))
 			return
 		}
 		// Closed with the channel; closed says why.
 		if said := <-l.closed; said != nil {
+			c.resign()
 			c.die(ended(c.queue, said))
 		}
 	case <-c.done:
@@ -268,12 +270,7 @@ func (c *consumer) Cancel(ctx context.Context) error {
 			defer close(c.cancelled)
 			start := time.Now()
 			defer func() { c.cancelTook = time.Since(start) }()
-			c.cancelErr = c.each(c.lanes, func(l *lane) error {
-				if l.ch == nil {
-					return nil // never opened
-				}
-				return l.ch.Cancel(l.tag, false)
-			})
+			c.cancelErr = c.cancelLanes()
 		})
 	}
 	c.mu.Unlock()
@@ -331,7 +328,7 @@ func (c *consumer) quiesce(ctx context.Context) error {
 		err = c.grace(ctx)
 	}
 	if err == nil {
-		err = c.handBack(ctx, nil)
+		err = c.handBack(ctx)
 	}
 	if err == nil || errors.Is(err, broker.ErrStale) || c.isDead() {
 		return nil // it has died: there is nothing to lose any more
