@@ -116,6 +116,21 @@ func (o *findings) version(f *Facts) {
 	}
 	if major > 4 || major == 4 && minor >= 3 {
 		o.add(Info, "version", "", "", "RabbitMQ 4.3 and later ask for the permission configure for a passive declaration: a worker without it cannot look at the queue of its dead letters, and goes on")
+		o.add(Info, "delayed_retry", "", "", "RabbitMQ 4.3 and later can hold back what is returned to a quorum queue; retries wait on the ladder for delays all the same, see docs/adr/0017-ladder-not-delayed-retry.md")
+		o.transient(f)
+	}
+}
+
+// transient: RabbitMQ 4.3 refuses a queue that is neither durable nor exclusive, and
+// closes the connection for it.
+func (o *findings) transient(f *Facts) {
+	for i := range f.Objects {
+		c := &f.Objects[i]
+		if c.Kind != topology.KindQueue || c.Durable || !declared(f, c) {
+			continue
+		}
+		o.add(Error, "transient", pathOf(c), "on each node, deprecated_features.permit.transient_nonexcl_queues = true in rabbitmq.conf; or make a durable queue of that name, and declare: passive",
+			"queue %s is not durable, as codec magne has it: RabbitMQ 4.3 and later refuse to declare it (541) and close the connection, unless they are told to permit it", c.Name)
 	}
 }
 

@@ -195,6 +195,7 @@ func (o *findings) policies(f *Facts) {
 		}
 		o.lengths(c, s)
 		o.expiry(c, s)
+		o.delayedRetry(c, s)
 	}
 }
 
@@ -238,6 +239,24 @@ func (o *findings) expiry(c *topology.Change, s map[string]setting) {
 		if n, ok := number(limit.value); ok && n >= 0 && n < few {
 			o.add(Warning, "policy", pathOf(c), "100 is what we declare: it is a net, attempts are counted by the worker",
 				"queue %s gives a message up after %.0f deliveries, by %s: every one that a lost connection returns counts, and not only those that have failed", c.Name, n, limit.by)
+		}
+	}
+}
+
+// delayedRetry names what holds back messages that a pool returns.
+func (o *findings) delayedRetry(c *topology.Change, s map[string]setting) {
+	kind, set := s["delayed-retry-type"]
+	least, _ := number(s["delayed-retry-min"].value)
+	switch kind.value {
+	case "all", "returned":
+		o.add(Warning, "delayed_retry", pathOf(c), "the type failed delays what has failed and nothing else; "+changePolicy,
+			"queue %s holds back what a pool returns when it stops, is paused or loses a consumer for at least %v before another may take it, by %s", c.Name, millis(least), kind.by)
+	case "failed":
+		o.add(Info, "delayed_retry", pathOf(c), "", "queue %s holds back for at least %v what a lost connection returns, by %s", c.Name, millis(least), kind.by)
+	case "disabled":
+	default:
+		if set {
+			o.add(Unknown, "delayed_retry", pathOf(c), "", "queue %s has the unknown type %v of delayed retries, by %s", c.Name, kind.value, kind.by)
 		}
 	}
 }

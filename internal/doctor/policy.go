@@ -56,7 +56,7 @@ type setting struct {
 // the smallest, for words the queue's own argument.
 func settings(args map[string]any, policies ...*management.Policy) map[string]setting {
 	all := map[string]setting{}
-	for _, key := range []string{"max-length", "max-length-bytes", "message-ttl", "expires", "delivery-limit", "consumer-timeout", "overflow"} {
+	for _, key := range []string{"max-length", "max-length-bytes", "message-ttl", "expires", "delivery-limit", "consumer-timeout", "overflow", "delayed-retry-type", "delayed-retry-min"} {
 		if v, set := args["x-"+key]; set {
 			all[key] = setting{v, "its argument x-" + key}
 		}
