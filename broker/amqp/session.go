@@ -209,7 +209,7 @@ func (s *session) Consume(ctx context.Context, src broker.Source) (broker.Consum
 		err error
 	}
 	taken, results := make(chan struct{}), make(chan result)
-	err := s.spawn(func() {
+	err := s.spawn(func() { //nolint:contextcheck // what the consumer does at its end is not of this call
 		c, err := s.consume(src)
 		select {
 		case results <- result{c, err}:

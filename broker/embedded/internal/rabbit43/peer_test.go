@@ -348,7 +348,9 @@ func (ch *channel) method(m wire.Method) {
 
 // settle handles what is about deliveries and consumers.
 func (ch *channel) settle(m wire.Method) {
-	p, tag, multiple := ch.conn.p, uint64(0), false
+	p := ch.conn.p
+	var tag uint64
+	var multiple bool
 	switch m := m.(type) {
 	case *wire.BasicAck:
 		tag, multiple = m.DeliveryTag, m.Multiple
