@@ -14,7 +14,7 @@ What magne-actors does when the broker, the network, the rights or the queue fai
 | column | |
 |---|---|
 | recovered | from the broker being able again to the first delivery on the wire. Able is when another client, which goes the same way as the same user, can consume. 0.00 is a delivery before that client had its turn |
-| limit | 2 s. Where an attempt to connect may just have failed it is the cap of the backoff more (1 s here, ` + "`broker.reconnect.max`" + `), and a peer that vanishes without a word is missed after 1.5 heartbeats (3 s here, ` + "`broker.heartbeat`" + `) |
+| limit | 2 s. Where an attempt to connect may just have failed it is the cap of the backoff more (1 s here, ` + "`broker.reconnect.max`" + `), and a peer that vanishes without a word is missed after 1.5 heartbeats (3 s here, ` + "`broker.heartbeat`" + `). When a queue is replaced RabbitMQ 3.10 may forget the consumer without a word and go on to list it as active: it is missed when three answers within 2 s have said that messages wait |
 | lost | messages that the broker has confirmed and that were neither executed nor are dead letters. What a fault itself removes, with the queue, is not counted |
 | twice | deliveries that were settled a second time on their channel, or on another channel than theirs: read off the wire by a proxy that follows each delivery tag |
 | dupl. | executions beyond the first of an attempt, of so many messages. Delivery is at least once: what runs when the connection goes is delivered again |
