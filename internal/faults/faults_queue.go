@@ -55,15 +55,13 @@ func queueFaults() []Fault {
 			lasts: 4 * time.Second, keeps: true, why: says(`cannot publish.*refused`),
 			inject: evaluate(full(deadQueue, 1)),
 			heal: func(ctx context.Context, r *rig) error {
-				// RabbitMQ 3.10 lets channels go on when something is taken and the queue is below
-				// its limit then; from a queue that has none any more they are refused for ever.
-				return errors.Join(r.eval(ctx, full(deadQueue, 1_000_000)), r.deadLetters())
+				return errors.Join(r.eval(ctx, roomy(deadQueue)), r.deadLetters())
 			},
 		},
 		{
 			Name: "queue-full", Title: "a policy lets the queue take nothing more (max-length, reject-publish), for 4 s",
 			lasts: 4 * time.Second, keeps: true,
-			inject: evaluate(full(queue, 0)), heal: evaluate(unfull),
+			inject: evaluate(full(queue, 0)), heal: evaluate(roomy(queue)),
 		},
 		consumerTimeout(),
 	}
@@ -74,13 +72,16 @@ func queueFaults() []Fault {
 const forgotten = "three answers over 2 s that messages wait, a second between them"
 
 // full is Erlang for a policy that lets a queue take no message while it has more than n,
-// and unfull ends it.
+// and roomy ends it.
 func full(name string, n int) string {
 	return `ok = rabbit_policy:set(<<"%[1]s">>, <<"full">>, <<"^` + name + `$">>, ` +
 		`[{<<"max-length">>, ` + strconv.Itoa(n) + `}, {<<"overflow">>, <<"reject-publish">>}], 1, <<"queues">>, <<"chaos">>)`
 }
 
-const unfull = `ok = rabbit_policy:delete(<<"%[1]s">>, <<"full">>, <<"chaos">>)`
+// roomy ends full. RabbitMQ 3.10 lets those that publish go on when the queue is below its
+// limit again; when it has none any more they are refused for ever (rabbit_fifo,
+// is_below_soft_limit), and so is what dead-letters into it: the ladder of delays.
+func roomy(name string) string { return full(name, 1_000_000) }
 
 // consumerTimeout is RabbitMQ's limit for deliveries that are not settled: the channel
 // is closed, and all that is unsettled on it comes again.
