@@ -115,6 +115,8 @@ func (w *why) well(n *supervisor.Node) {
 	switch {
 	case n.Kind == "router" && n.Consumer != nil && n.Consumer.Starved:
 		w.say("%s is %s%s but starved: %s.", n.ID, n.State, w.lasting(n), n.Consumer.Probe)
+	case n.Kind == "router" && value(n.InFlight) == 0 && n.Consumer != nil && n.Consumer.LastProbe.Before(n.Consumer.Since) && !n.Consumer.LastProbe.IsZero():
+		w.say("%s is %s%s and has got nothing yet.", n.ID, n.State, w.lasting(n)) // what was asked before was about another consumer
 	case n.Kind == "router" && value(n.InFlight) == 0:
 		w.say("%s is %s%s and has nothing in flight: the broker has no message for it now.", n.ID, n.State, w.lasting(n))
 	case n.Kind == "router":

@@ -40,7 +40,7 @@ func (w *why) evidence(c *supervisor.Consumer) string {
 	if !c.LastDelivery.IsZero() {
 		parts = append(parts, "the last delivery came "+ago(c.LastDelivery, w.now))
 	}
-	if !c.LastProbe.IsZero() && !c.Starved {
+	if !c.LastProbe.IsZero() && !c.Starved && !(c.State == "consuming" && c.LastProbe.Before(c.Since)) {
 		parts = append(parts, fmt.Sprintf("the broker was asked %s: %s", ago(c.LastProbe, w.now), c.Probe))
 	}
 	if len(parts) == 0 {
