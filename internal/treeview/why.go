@@ -115,8 +115,8 @@ func (w *why) well(n *supervisor.Node) {
 	switch {
 	case n.Kind == "router" && n.Consumer != nil && n.Consumer.Starved:
 		w.say("%s is %s%s but starved: %s.", n.ID, n.State, w.lasting(n), n.Consumer.Probe)
-	case n.Kind == "router" && value(n.InFlight) == 0 && n.Consumer != nil && n.Consumer.LastProbe.Before(n.Consumer.Since) && !n.Consumer.LastProbe.IsZero():
-		w.say("%s is %s%s and has got nothing yet.", n.ID, n.State, w.lasting(n)) // what was asked before was about another consumer
+	case n.Kind == "router" && value(n.InFlight) == 0 && outdated(n.Consumer):
+		w.say("%s is %s%s and has got nothing yet.", n.ID, n.State, w.lasting(n))
 	case n.Kind == "router" && value(n.InFlight) == 0:
 		w.say("%s is %s%s and has nothing in flight: the broker has no message for it now.", n.ID, n.State, w.lasting(n))
 	case n.Kind == "router":
@@ -361,14 +361,6 @@ func (w *why) unwell(n *supervisor.Node) {
 	if n != nil && control.NodeHealth(n) != control.Healthy {
 		w.node(n)
 	}
-}
-
-// session is the node of the session with the broker: each copy has its own.
-func (w *why) session(n *supervisor.Node) *supervisor.Node {
-	if _, number := control.CutCopy(n.ID); number > 0 {
-		return Find(w.root, control.At("broker", number))
-	}
-	return Find(w.root, "broker")
 }
 
 // router is the router of a worker's pool: the nearest one beside an ancestor.

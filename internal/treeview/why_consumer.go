@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -40,7 +41,7 @@ func (w *why) evidence(c *supervisor.Consumer) string {
 	if !c.LastDelivery.IsZero() {
 		parts = append(parts, "the last delivery came "+ago(c.LastDelivery, w.now))
 	}
-	if !c.LastProbe.IsZero() && !c.Starved && !(c.State == "consuming" && c.LastProbe.Before(c.Since)) {
+	if !c.LastProbe.IsZero() && !c.Starved && !outdated(c) {
 		parts = append(parts, fmt.Sprintf("the broker was asked %s: %s", ago(c.LastProbe, w.now), c.Probe))
 	}
 	if len(parts) == 0 {
@@ -138,4 +139,17 @@ func consumer(b *strings.Builder, c *supervisor.Consumer, now time.Time) {
 		field("kept apart", count(c.Isolated, "consumer", "consumers"))
 	}
 	_ = w.Flush() // into memory
+}
+
+// outdated says that what the broker was last asked was about the consumer before.
+func outdated(c *supervisor.Consumer) bool {
+	return c != nil && c.State == "consuming" && !c.LastProbe.IsZero() && c.LastProbe.Before(c.Since)
+}
+
+// session is the node of the session with the broker: each copy has its own.
+func (w *why) session(n *supervisor.Node) *supervisor.Node {
+	if _, number := control.CutCopy(n.ID); number > 0 {
+		return Find(w.root, control.At("broker", number))
+	}
+	return Find(w.root, "broker")
 }
