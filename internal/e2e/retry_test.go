@@ -213,12 +213,14 @@ func (a *app) allDone(t *testing.T, record string, n int) {
 	}
 }
 
-// TestPoison: a message that kills its process among a thousand good ones.
+// TestPoison: a message that kills its process among a thousand good ones, 8 at once
+// in each process. Those beside it are run once more, and it alone is a dead letter.
 func TestPoison(t *testing.T) {
 	r, queue := begin(t)
 	record := filepath.Join(t.TempDir(), "record")
 	const good = 1000
-	a := start(t, setup{url: r.url, pools: flaky(t, queue, record, "workers: 2\nwatermarks: {high: 50}\nintensity: 100\nretry: {initial: 50ms, max: 100ms}")})
+	pools := flaky(t, queue, record, "workers: 2\nconcurrency: 8\nwatermarks: {high: 50}\nintensity: 100\nretry: {initial: 50ms, max: 100ms}")
+	a := start(t, setup{url: r.url, pools: strings.Replace(pools, "env: {", `env: {CONCURRENCY: "8", `, 1)})
 	var b strings.Builder
 	for i := range good {
 		fmt.Fprintf(&b, "[%d, 0]\n", i)
@@ -232,14 +234,18 @@ func TestPoison(t *testing.T) {
 	r.holds(dead(queue), 1)
 	a.empty("p")
 	runs := recorded(t, record)
+	twice := 0
 	for id := range good {
-		if len(runs[id]) != 1 {
-			t.Errorf("task %d has run %d times", id, len(runs[id]))
+		if n := len(runs[id]); n == 2 {
+			twice++
+		} else if n != 1 {
+			t.Errorf("task %d has run %d times", id, n)
 		}
 	}
-	if len(runs[-1]) != 3 {
-		t.Errorf("the poison has run %d times, want 3 (max_lost)", len(runs[-1]))
+	if len(runs[-1]) != 3 || twice > 7 {
+		t.Errorf("the poison has run %d times, want 3 (max_lost); %d good tasks twice, want at most 7, its neighbours", len(runs[-1]), twice)
 	}
+	contains(t, a.look(0, "events", "--type", "quarantined", "--type", "convicted"), "runs alone in p/", "its worker died 3 times, the last time with nothing else in it")
 	shown := dlqOf(t, r, "show", queue).want(t, 0).stdout
 	contains(t, shown, "worker_lost", "poison", "SIGSEGV", "about to touch what is not there")
 	a.healthy()

@@ -6,7 +6,7 @@ import time
 
 from magne_worker import Retry, Worker, current
 
-worker = Worker()
+worker = Worker(concurrency=int(os.environ.get("CONCURRENCY", "1")))
 record = os.open(os.environ["RECORD"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
