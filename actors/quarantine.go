@@ -109,7 +109,7 @@ func (r *router) admit(f *flight, worker int) {
 	r.workers[worker].state.alone.Store(&suspect{f.lost, time.Now()})
 	r.pool.counters.quarantined.Add(1)
 	r.pool.log.Info("a suspect runs alone", "task_id", f.name(r.pool), "worker", r.pool.workerID(worker), "lost", f.lost)
-	r.tellSuspect(EventQuarantined, f, fmt.Sprintf("runs alone in %s: its worker died %s", r.pool.workerID(worker), times(f.lost)))
+	r.tellSuspect(EventQuarantined, f.name(r.pool), fmt.Sprintf("runs alone in %s: its worker died %s", r.pool.workerID(worker), times(f.lost)))
 	r.balance.Take(worker)
 	r.assign(f, worker)
 }
@@ -128,18 +128,18 @@ func (r *router) discharge(f *flight) {
 	switch v := &f.verdict; {
 	case v.action == ackIt:
 		r.pool.counters.cleared.Add(1)
-		r.tellSuspect(EventCleared, f, fmt.Sprintf("has succeeded, alone; its worker had died %s", times(f.lost)))
+		r.tellSuspect(EventCleared, r.pool.id(f), fmt.Sprintf("has succeeded, alone; its worker had died %s", times(f.lost)))
 	case v.action == deadLetterIt && v.reason == reasonLost:
 		r.pool.counters.convicted.Add(1)
-		r.tellSuspect(EventConvicted, f, fmt.Sprintf("is a dead letter: its worker died %s, the last time with nothing else in it", times(v.lost)))
+		r.tellSuspect(EventConvicted, r.pool.id(f), fmt.Sprintf("is a dead letter: its worker died %s, the last time with nothing else in it", times(v.lost)))
 	}
 }
 
-func (r *router) tellSuspect(t supervisor.EventType, f *flight, what string) {
-	r.pool.tell(supervisor.Event{Type: t, Error: "task " + f.name(r.pool) + " " + what})
+func (r *router) tellSuspect(t supervisor.EventType, id, what string) {
+	r.pool.tell(supervisor.Event{Type: t, Error: "task " + id + " " + what})
 }
 
-// name is the id of a flight whose message may not have been decoded.
+// name is the id of a flight whose message has not been decoded.
 func (f *flight) name(p *pool) string {
 	return cmp.Or(f.delivery.MessageID, p.Name+"#"+strconv.FormatInt(f.number, 10))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/supervisor/process"
@@ -218,6 +219,36 @@ func TestAnOnlyWorkerTakesTurns(t *testing.T) {
 		if n := c.begun()[fmt.Sprint(i)]; n < 1 || n > 2 {
 			t.Errorf("task %d has begun %d times", i, n)
 		}
+	}
+	c.expect(c.finish())
+}
+
+// TestSuspectsOutliveTheirRouter: one that is restarted, or paused, gets them again.
+func TestSuspectsOutliveTheirRouter(t *testing.T) {
+	c := newCrowd(t, func(p *Pool) { p.WorkerShutdown = 200 * time.Millisecond })
+	const good = 100
+	for i := range good {
+		if i == 50 {
+			c.task("poison", "poison", "")
+		}
+		c.task(fmt.Sprint(i), "good", fmt.Sprint(i))
+	}
+	c.alone(1)
+	c.expect(c.system.Restart(t.Context(), "router:work"))
+	c.soon("it has begun once more", func() bool { return c.begun()["poison"] == 3 })
+	c.alone(1)
+	c.expect(c.system.Pause(t.Context(), "work"))
+	c.soon("nothing waits, and no worker for it", func() bool {
+		n := find(c.system.Tree(), "router:work")
+		return c.stats().Queued == 0 && n.Quarantine != nil && n.Quarantine.Waiting == 0
+	})
+	c.expect(c.system.Resume(t.Context(), "work"))
+	for turn := 3; turn <= 4; turn++ {
+		c.let(turn)
+	}
+	c.soon("all are settled", func() bool { s := c.stats(); return s.Acked == good && s.DeadLettered == 1 && s.InFlight == 0 })
+	if d := c.broker.Ready("dead")[0]; d.Headers[headerReason] != reasonLost || d.Headers[headerLost] != int64(3) {
+		t.Errorf("headers %v", d.Headers)
 	}
 	c.expect(c.finish())
 }

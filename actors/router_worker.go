@@ -117,6 +117,7 @@ func (r *router) handBack() {
 		r.settle(f, broker.Requeue)
 		return false
 	})
+	r.isolate() // there is nobody to keep a worker for
 	r.countWaiting()
 	r.ledger.each(func(f *flight) {
 		if f.phase == withWorker && r.revoke(f) {

@@ -95,7 +95,11 @@ func (w *why) quarantine(n *supervisor.Node) {
 	switch {
 	case q == nil:
 	case q.Lost > 0:
-		w.say("%s runs task %s alone: its worker died %s. It gets other tasks when this one has ended.", n.ID, cmp.Or(n.Task, "without id"), count(int64(q.Lost), "time", "times"))
+		times := "once"
+		if q.Lost > 1 {
+			times = count(int64(q.Lost), "time", "times")
+		}
+		w.say("%s runs task %s alone: its worker died %s. It gets other tasks when this one has ended.", n.ID, cmp.Or(n.Task, "without id"), times)
 	case q.Kept:
 		w.say("%s gets no new tasks: when it has ended what it has, a suspect runs there alone, a task whose worker has died.", n.ID)
 	default:
