@@ -87,7 +87,7 @@ func (c *crowd) begun() map[string]int {
 		c.t.Fatal(err)
 	}
 	n := map[string]int{}
-	for _, name := range strings.Fields(string(text)) {
+	for name := range strings.FieldsSeq(string(text)) {
 		n[name]++
 	}
 	return n

@@ -39,7 +39,7 @@ func TestGolden(t *testing.T) {
 				var v quarantine.View
 				d.ScanArgs(t, "suspects", &v.Suspects)
 				d.ScanArgs(t, "others", &v.Others)
-				for _, word := range strings.Fields(d.Input) {
+				for word := range strings.FieldsSeq(d.Input) {
 					busy, err := strconv.Atoi(word)
 					v.Workers = append(v.Workers, quarantine.Worker{Up: err == nil, Busy: busy})
 				}
