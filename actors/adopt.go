@@ -28,8 +28,7 @@ func (r *router) known(f *flight) bool {
 }
 
 // late ends a flight that has been run and whose consumer has died, where that is not
-// known yet: its copy may wait in the outbox of a session that has died, too, and
-// nobody would ever say that it was published.
+// known yet: its copy may wait for as long as the broker blocks publishers.
 func (r *router) late(first *flight) bool {
 	if first.phase != onHold && first.phase != publishing || !r.bereft(first) {
 		return false

@@ -9,8 +9,10 @@ import (
 // This file is what a router does about tasks that run on after the router before it
 // has ended. Their deliveries are lost, and their contexts cancelled.
 
-// bequeath leaves to the next router what f runs or what has become of it.
+// bequeath leaves to the next router what f runs or what has become of it. What its
+// worker has not begun it must not begin any more: the message comes again.
 func (r *router) bequeath(f *flight) {
+	f.state.CompareAndSwap(stateQueued, stateRevoked)
 	if f.key.id == "" {
 		return
 	}

@@ -259,6 +259,7 @@ func (b *brokerActor) onSessionLost(m *sessionLost) {
 		return
 	}
 	b.close(b.session)
+	b.outbox.abandon()
 	b.session, b.outbox = nil, nil
 	b.status.session.Store(nil)
 	b.status.reconnects.Add(1)
@@ -337,6 +338,9 @@ func (b *brokerActor) onStopping() {
 	}
 	if b.session != nil {
 		b.close(b.session)
+	}
+	if b.outbox != nil {
+		b.outbox.abandon()
 	}
 }
 

@@ -60,7 +60,7 @@ func TestChaosOfOperators(t *testing.T) {
 	if err := s.Resume(ctx, "work"); err != nil {
 		t.Error(err)
 	}
-	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(s.all()[0]) == 0 }
+	settled := func() bool { return idle(b, s.all()[0]) }
 	awaitProgress(t, b, settled, func() string {
 		return fmt.Sprintf("%d unsettled, %d ready, depth %d: %+v", b.Unsettled(), b.Len("work"), held(s.all()[0]), s.Stats())
 	})

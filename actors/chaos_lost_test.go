@@ -62,7 +62,7 @@ func losingSessions(t *testing.T, n int, dedup Dedup) int {
 	var breaker sync.WaitGroup
 	breaker.Go(func() { late.lose(ctx, b) })
 	p := s.all()[0]
-	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0 }
+	settled := func() bool { return idle(b, p) }
 	awaitProgress(t, b, settled, func() string {
 		return fmt.Sprintf("%d unsettled, %d ready, %+v", b.Unsettled(), b.Len("work"), p.stats())
 	})

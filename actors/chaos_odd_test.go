@@ -119,7 +119,7 @@ func oddChaos(t *testing.T, mode Mode, n int) {
 	for i := range n {
 		b.Put("work", broker.Publication{Body: fmt.Appendf(nil, `{"task":"t","id":"%d"}`, i)})
 	}
-	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0 }
+	settled := func() bool { return idle(b, p) }
 	calm := time.AfterFunc(60*time.Second, bstop)
 	defer calm.Stop()
 	awaitProgress(t, b, settled, func() string {

@@ -101,7 +101,7 @@ func chaos(t *testing.T, mode Mode, n int) {
 	for i := range n {
 		b.Put("work", broker.Publication{Body: fmt.Appendf(nil, `{"task":"t","id":"%d"}`, i)})
 	}
-	settled := func() bool { return b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0 }
+	settled := func() bool { return idle(b, p) }
 	awaitProgress(t, b, settled, func() string {
 		return fmt.Sprintf("%d unsettled, %d ready, depth %d", b.Unsettled(), b.Len("work"), held(p))
 	})
@@ -175,6 +175,12 @@ func breakThings(ctx context.Context, b *fakebroker.Broker, p *pool) {
 			b.CutConsumers("work")
 		}
 	}
+}
+
+// idle reports whether nothing is left to do. A retry on the ladder is neither in the
+// queue nor in a pool.
+func idle(b *fakebroker.Broker, p *pool) bool {
+	return b.Delayed() == 0 && b.Unsettled() == 0 && b.Len("work") == 0 && held(p) == 0
 }
 
 func held(p *pool) int64 {

@@ -180,6 +180,9 @@ func (b *brokerActor) bindExit(p *pool) {
 		return
 	}
 	session := b.session
+	if session == nil {
+		return // it was lost before the answer to the subscription was heard
+	}
 	p.delays.exits.Store(false)
 	b.own(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, applyTimeout)

@@ -147,8 +147,21 @@ var errOutboxFull = errors.New("too many messages wait to be published")
 
 func (m *publish) answer(err error) { m.pool.toRouter(&published{flight: m.flight, err: err}) }
 
-// run returns when the session or ctx has ended. What waits then is not
-// answered: its consumer has died with the session, which frees the flights (outlive).
+// abandon answers what waits: its session has ended, and run with it. Without an
+// answer a drain would wait for the flights, whose consumers have no pump any more
+// that could tell of their deaths. It is for the broker actor, who then puts no more.
+func (o *outbox) abandon() {
+	for {
+		select {
+		case m := <-o.waiting:
+			m.answer(broker.ErrClosed)
+		default:
+			return
+		}
+	}
+}
+
+// run returns when the session or ctx has ended; what waits then is abandoned.
 func (o *outbox) run(ctx context.Context) {
 	look, stop := o.lookout()
 	defer stop()
