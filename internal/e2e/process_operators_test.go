@@ -248,6 +248,8 @@ func TestProcessOperators(t *testing.T) {
 		},
 	}}
 	o.warmUp()
+	o.r.task(o.queue, "env", 0) // a channel for dead letters is opened with the first one
+	o.r.take(dead(o.queue), 1)
 	o.calm(4)
 	before := o.belongings()
 	publishNumbers(t, o.app, "record", 0, tasks)
