@@ -79,7 +79,8 @@ type spoolStatus struct {
 	Oldest       *time.Time   `json:"oldest"`
 	Owners       []spoolOwner `json:"owners"`
 	DamagedBytes int64        `json:"damaged_bytes"`
-	Kept         []string     `json:"kept"` // files in which something cannot be read
+	Kept         []string     `json:"kept"`    // files in which something cannot be read
+	Foreign      []string     `json:"foreign"` // files that no spool has written
 }
 
 type spoolOwner struct {
@@ -114,7 +115,7 @@ func newSpoolStatusCmd(e *env) *cobra.Command {
 func statusOf(o spool.Options, sum *spool.Summary) spoolStatus {
 	st := spoolStatus{
 		Dir: o.Dir, Messages: sum.Messages, Bytes: sum.Bytes, MaxBytes: o.MaxBytes, DamagedBytes: sum.Damaged,
-		Owners: []spoolOwner{}, Kept: append([]string{}, sum.Kept...),
+		Owners: []spoolOwner{}, Kept: append([]string{}, sum.Kept...), Foreign: append([]string{}, sum.Foreign...),
 	}
 	if !sum.Oldest.IsZero() {
 		st.Oldest = &sum.Oldest
@@ -147,6 +148,9 @@ func (st *spoolStatus) text() string {
 	}
 	for _, name := range st.Kept {
 		fmt.Fprintf(&b, "  kept because of damage: %s\n", name)
+	}
+	for _, name := range st.Foreign {
+		fmt.Fprintf(&b, "  no file of a spool, and left alone: %s\n", name)
 	}
 	return b.String()
 }

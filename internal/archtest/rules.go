@@ -122,7 +122,7 @@ func faultPackages() map[string]Package {
 func copyPackages() map[string]Package {
 	return map[string]Package{
 		"internal/dlq":   {Imports: []string{"broker", "broker/amqp", "internal/ladder"}},
-		"internal/spool": {Imports: []string{"broker", "broker/amqp", "internal/dlq"}},
+		"internal/spool": {Imports: []string{"broker", "broker/amqp", "internal/dlq", "internal/ladder"}},
 	}
 }
 

@@ -253,6 +253,10 @@ func (s *Spool) adopt() error {
 		if errors.Is(err, errOwned) || errors.Is(err, os.ErrNotExist) {
 			continue
 		}
+		if errors.Is(err, errForeign) {
+			s.ignore(path)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("spool: take over %s: %w", path, err)
 		}

@@ -35,5 +35,6 @@
 // (flock): so several processes share a directory, and whoever finds a segment
 // without an owner takes it over. A record that was cut short at the end of a
 // segment was never accepted, and is dropped. Other damage costs the records that
-// it has hit; the segment is kept as TIME-PID.damaged for people to look at.
+// it has hit; the segment is kept as TIME-PID.damaged for people to look at. A file
+// that is none of a spool's, by name and content, is named in the log and left alone.
 package spool

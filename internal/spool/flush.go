@@ -162,6 +162,10 @@ func (s *Spool) publish(ctx context.Context, session broker.Session, e *entry) e
 		s.lose(e, err)
 		return nil
 	default:
+		if err := s.pave(ctx, session, p); err != nil {
+			s.answered(e, err)
+			return nil
+		}
 		err = session.Publish(ctx, p, func(err error) { s.answered(e, err) })
 	}
 	switch {

@@ -16,6 +16,7 @@ type Summary struct {
 	Owners   []Owner   // of the segments with messages
 	Damaged  int64     // bytes that cannot be read
 	Kept     []string  // files that were kept because something in them could not be read
+	Foreign  []string  // files with the names of segments that no spool has written
 }
 
 // Owner is a process that has written, or taken over, some of the messages.
@@ -38,9 +39,17 @@ func Look(dir string) (Summary, error) {
 	sum.Bytes, sum.Kept = sizeOf(segments, damaged), damaged
 	owners := map[Owner]int{}
 	for _, path := range segments {
-		alive, err := owned(path)
+		var alive bool
+		err := readable(path)
+		if err == nil {
+			alive, err = owned(path)
+		}
 		if err == nil {
 			err = sum.count(path, Owner{PID: ownerOf(path), Alive: alive}, owners)
+		}
+		if errors.Is(err, errForeign) {
+			sum.Foreign = append(sum.Foreign, path)
+			continue
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // done meanwhile
 			return sum, fmt.Errorf("spool: %w", err)
@@ -56,6 +65,9 @@ func (sum *Summary) count(path string, who Owner, owners map[Owner]int) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
+	}
+	if !isOurs(path, text) {
+		return errForeign
 	}
 	s := read(text)
 	sum.Damaged += s.damaged

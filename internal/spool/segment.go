@@ -112,8 +112,11 @@ func syncDir(dir string) error {
 }
 
 // adopt takes a segment over whose owner is gone, with what is in it. The error is
-// errOwned when it is not.
+// errOwned when it is not, errForeign when nobody's spool has written it.
 func adopt(path string) (*segment, survey, error) {
+	if err := readable(path); err != nil {
+		return nil, survey{}, err
+	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, survey{}, err
@@ -122,6 +125,9 @@ func adopt(path string) (*segment, survey, error) {
 		return nil, survey{}, errors.Join(err, f.Close())
 	}
 	text, err := os.ReadFile(path)
+	if err == nil && !isOurs(path, text) {
+		err = errForeign
+	}
 	if err != nil {
 		return nil, survey{}, errors.Join(err, f.Close())
 	}

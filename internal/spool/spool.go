@@ -55,7 +55,10 @@ type Spool struct {
 	stats   broker.SpoolStats
 	entries map[*entry]struct{} // all that are not done, for their age
 
+	way way // of delayed messages
+
 	active   *segment              // the committer's: takes the next message
+	foreign  map[string]bool       // the committer's: files that were named once
 	segments map[*segment]struct{} // the committer's
 }
 
@@ -92,6 +95,7 @@ func Open(o Options) (*Spool, error) {
 	s := &Spool{
 		o: o, disk: realDisk(), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		changed: make(chan struct{}), entries: map[*entry]struct{}{}, segments: map[*segment]struct{}{},
+		foreign: map[string]bool{},
 	}
 	if err := s.adopt(); err != nil {
 		return nil, err

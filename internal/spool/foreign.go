@@ -1,0 +1,37 @@
+package spool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// errForeign: the file is none of the spool's.
+var errForeign = errors.New("it is no file of a spool")
+
+// isOurs reports whether a segment may be one that this package has written: by its
+// name, or by how it begins, whoever has renamed it. Anything else is somebody's file,
+// which is neither changed nor removed.
+func isOurs(path string, text []byte) bool {
+	return regexp.MustCompile(`^\d{19}-\d+\`+segmentSuffix+`$`).MatchString(filepath.Base(path)) ||
+		len(text) >= segmentHead && string(text[:len(magic)]) == magic
+}
+
+// readable refuses what is no plain file before it is opened, which a pipe would hold up.
+func readable(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return errForeign
+	}
+	return err
+}
+
+// ignore says once which file is left alone.
+func (s *Spool) ignore(path string) {
+	if s.foreign[path] {
+		return
+	}
+	s.foreign[path] = true
+	s.o.Logger.Warn("a file in the directory of the spool is none of its own and is left alone: move it elsewhere", "file", path)
+}
