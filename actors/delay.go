@@ -225,8 +225,7 @@ func (r *router) onUndelayed(f *flight, err error) {
 			return
 		}
 	}
-	what := fmt.Errorf("%w: messages cannot wait on the broker before they are tried again; "+
-		"run `magne-actors topology apply` as a user who may configure what begins with magne.v1", err)
+	what := fmt.Errorf("%w: messages cannot wait on the broker before they are tried again; %s", err, remedy(err))
 	if r.pool.policyFor(f).Delay == DelayDurable {
 		r.republishLater(f, what)
 		return
@@ -244,6 +243,15 @@ func (r *router) onUndelayed(f *flight, err error) {
 	}
 	r.ledger.hold(f)
 	r.after(f, f.verdict.after, &retryDue{f})
+}
+
+// remedy is what to do about a ladder that did not work.
+func remedy(err error) string {
+	const apply = "`magne-actors topology apply`"
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("the broker was too slow: it is tried again in %v; %s makes the queues before they are needed", pauseTime, apply)
+	}
+	return "run " + apply + " as a user who may configure what begins with magne.v1"
 }
 
 // onConfirmed notes that the broker has taken a copy: what was wrong with publishing is

@@ -151,6 +151,9 @@ func TestALadderThatIsSlowToDeclare(t *testing.T) {
 		if n := faults.hung.Load(); n != 1 {
 			t.Errorf("the ladder was declared %d times, want once", n)
 		}
+		if got := r.lastError(); !strings.Contains(got, "too slow") || strings.Contains(got, "as a user who may") {
+			t.Errorf("the router says %q", got)
+		}
 		r.until("all are done", func() bool { return r.broker.Acked() == 60 })
 		if last, most := began()[59], 3*applyTimeout; last > most {
 			t.Errorf("the last run began after %v, want %v", last, most)

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/config"
 	"github.com/magne-actors/magne-actors/internal/control"
 	"github.com/magne-actors/magne-actors/internal/doctor"
@@ -153,16 +154,9 @@ func (x *examination) ask(ctx context.Context) (reached bool, err error) {
 	case b.URL == "" && len(b.URLs) > 0:
 		address.Path = "broker.urls"
 	}
-	admin, err := x.dial.Admin(ctx)
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	if err != nil {
-		address.Err, address.Denied = strings.TrimPrefix(err.Error(), "amqp: "), errors.Is(err, broker.ErrDenied)
-	}
-	x.facts.Addresses = append(x.facts.Addresses, address)
-	if err != nil {
-		return false, nil
+	admin, err := x.reach(ctx, address)
+	if admin == nil || err != nil {
+		return false, err
 	}
 	defer admin.Close(ctx)
 	p := newProgress(x.e.stderr, "examining")
@@ -170,6 +164,48 @@ func (x *examination) ask(ctx context.Context) (reached bool, err error) {
 	err = x.facts.Ask(ctx, admin, x.questions)
 	p.end()
 	return true, err
+}
+
+// eachAddress is how long one of several addresses may take, as it is for a session.
+const eachAddress = 10 * time.Second
+
+// reach connects to each address, and returns the connection to the first that lets us
+// in, nil when none does. address is that of the only one.
+func (x *examination) reach(ctx context.Context, address doctor.Address) (*amqp.Admin, error) {
+	var first *amqp.Admin
+	urls := x.dial.URLs
+	if len(urls) == 0 {
+		urls = []string{x.dial.URL}
+	}
+	for _, u := range urls {
+		d := x.dial
+		d.URL, d.URLs = u, nil
+		if len(urls) > 1 {
+			address.Address = withoutLogin(u)
+		}
+		limited, cancel := ctx, context.CancelFunc(func() {})
+		if len(urls) > 1 {
+			limited, cancel = context.WithTimeout(ctx, eachAddress)
+		}
+		admin, err := d.Admin(limited)
+		cancel()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		address.Err, address.Denied = "", false
+		if err != nil {
+			address.Err, address.Denied = strings.TrimPrefix(err.Error(), "amqp: "), errors.Is(err, broker.ErrDenied)
+		}
+		x.facts.Addresses = append(x.facts.Addresses, address)
+		switch {
+		case err != nil:
+		case first == nil:
+			first = admin
+		default:
+			admin.Close(ctx)
+		}
+	}
+	return first, nil
 }
 
 // diagnosis judges what is known, and finds the places in the configuration.

@@ -104,10 +104,22 @@ const declareTime = 2 * time.Minute
 // prepare declares the ladder of delays and its way into the queue, where this user
 // may; who may not relies on somebody having done so.
 func (t *target) prepare(ctx context.Context, session broker.Session) error {
+	t.count()
 	if t.due == nil || time.Until(*t.due) <= 0 {
 		return nil
 	}
-	return declareDelay(ctx, session, t.queue.Name, t.timeout)
+	err := declareDelay(ctx, session, t.queue.Name, t.timeout)
+	t.count()
+	return err
+}
+
+// count has the time of --in begin now: neither a slow login nor a first declaration of
+// the ladder is a part of it.
+func (t *target) count() {
+	if t.in > 0 {
+		due := time.Now().Add(t.in).UTC().Truncate(time.Millisecond)
+		t.due = &due
+	}
 }
 
 // declareDelay declares the ladder for a queue, which must exist.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
@@ -50,6 +52,34 @@ func TestDueFlags(t *testing.T) {
 	if due, err := (&dueFlags{}).read(now); due != nil || err != nil {
 		t.Errorf("neither: got %v, %v", due, err)
 	}
+}
+
+// slowLadder is a broker whose ladder takes its time.
+type slowLadder struct {
+	broker.Session
+	takes time.Duration
+}
+
+func (s slowLadder) Apply(context.Context, broker.Topology) error {
+	<-time.After(s.takes)
+	return nil
+}
+
+// TestInCountsFromThePublication, and --at is a moment whatever happens before it.
+func TestInCountsFromThePublication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for in, want := range map[time.Duration]time.Duration{10 * time.Second: 10 * time.Second, 0: 6 * time.Second} {
+			at := time.Now().Add(10 * time.Second)
+			x := &target{due: &at, in: in, timeout: time.Minute}
+			x.queue.Name = "work"
+			if err := x.prepare(t.Context(), slowLadder{takes: 2 * time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Until(*x.due); got != want {
+				t.Errorf("--in %v: due in %v, want %v", in, got, want)
+			}
+		}
+	})
 }
 
 func TestDueIn(t *testing.T) {

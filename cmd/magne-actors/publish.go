@@ -101,7 +101,8 @@ type target struct {
 	queue   broker.Queue
 	codec   task.Codec
 	timeout time.Duration
-	due     *time.Time // nil: at once
+	due     *time.Time    // nil: at once
+	in      time.Duration // what --in has said
 }
 
 // target finds the broker, the queue and the body format for a task.
@@ -210,7 +211,8 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	if f.n < 1 {
 		return usageError(fmt.Errorf("-n %d", f.n), "-n takes a number from 1 up")
 	}
-	due, err := f.due.read(time.Now())
+	begin := time.Now()
+	due, err := f.due.read(begin)
 	if err != nil {
 		return err
 	}
@@ -219,7 +221,9 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 		return err
 	}
 	t.queue.Exchange = cmp.Or(f.exchange, t.queue.Exchange)
-	t.due = due
+	if t.due = due; due != nil && f.due.in != "" {
+		t.in = due.Sub(begin)
+	}
 	messages, total, closeSource, err := e.messages(f, name, args)
 	if err != nil {
 		return err

@@ -159,7 +159,12 @@ func (q *queues) where() string {
 	if q.file != nil && (len(q.dial.URLs) > 0 || q.file.Broker.URL.Reveal() == q.dial.URL || q.dial.Product != "") {
 		return q.file.Broker.Address()
 	}
-	u, err := url.Parse(q.dial.URL)
+	return withoutLogin(q.dial.URL)
+}
+
+// withoutLogin is a URL without user and password.
+func withoutLogin(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
 		return "the broker"
 	}

@@ -47,6 +47,7 @@ func (w *why) node(n *supervisor.Node) {
 	w.said[n] = true
 	w.state(n)
 	w.consumer(n)
+	w.spool(n)
 	w.wear(n)
 	switch {
 	case n.Kind == "router" && bare(n):

@@ -112,3 +112,26 @@ func (w *why) quarantine(n *supervisor.Node) {
 		}
 	}
 }
+
+// spool says what waits on the disk for the broker, on the node that has it and on the
+// routers whose copies are there.
+func (w *why) spool(n *supervisor.Node) {
+	if n.Kind == "router" {
+		n = w.session(n)
+	}
+	if n == nil || n.Spool == nil || n.Spool.Messages == 0 {
+		return
+	}
+	s, since := n.Spool, ""
+	if s.Oldest != nil {
+		since = ", the oldest for " + age(w.now.Sub(*s.Oldest))
+	}
+	text := count(int64(s.Messages), "message waits", "messages wait") + " in the spool on the disk" + since
+	if s.Retrying > 0 {
+		text += fmt.Sprintf("; the broker has refused or returned %d of them", s.Retrying)
+	}
+	if s.LastError != "" {
+		text += ": " + s.LastError
+	}
+	w.say("%s. The broker gets them when it takes them.", text)
+}
