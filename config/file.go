@@ -109,7 +109,10 @@ func (b Broker) Address() string {
 		if err != nil {
 			return redacted
 		}
-		all = append(all, (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+		address := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+		if !slices.Contains(all, address) { // with another user, or in broker.url as well
+			all = append(all, address)
+		}
 	}
 	return strings.Join(all, ", ")
 }

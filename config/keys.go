@@ -57,6 +57,9 @@ type key struct {
 	// words may stand in place of a value, and what each of them means.
 	words map[string]any
 
+	// others are what people call the key elsewhere: a mistake is answered with the name.
+	others []string
+
 	// alone is the key of a section that a single value in the section's place
 	// is for: timeout: 30s is timeout: {hard: 30s}.
 	alone string

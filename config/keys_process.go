@@ -140,7 +140,10 @@ func processKeys() []key {
 			doc: "The program that runs the tasks.",
 		},
 		{path: at + ".command", kind: list, required: true, shown: "[python3, -u, worker.py]", doc: "The program, looked up in PATH or in cwd, and its arguments. No shell is involved."},
-		{path: at + ".cwd", kind: text, rule: "that of magne-actors", pattern: `^[^\x00]+$`, patternDoc: "a path", doc: "Its working directory."},
+		{
+			path: at + ".cwd", kind: text, rule: "that of magne-actors", pattern: `^[^\x00]+$`, patternDoc: "a path", doc: "Its working directory.",
+			others: []string{"dir", "directory", "workdir", "working_dir", "working_directory", "chdir"},
+		},
 		{path: at + ".env", kind: names, doc: "Variables of its environment."},
 		{
 			path: at + ".env.<variable>", kind: text, sample: "PYTHONUNBUFFERED", shown: `"1"`,

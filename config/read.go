@@ -241,7 +241,7 @@ func (r *reader) unknown(n *node, p path, name string) (near string) {
 	if len(p) == 1 && strings.HasPrefix(name, "x-") {
 		return ""
 	}
-	if near := nearest(name, n.known()); near != "" {
+	if near := n.meant(name); near != "" {
 		note("unknown key: did you mean %s?", near)
 		return near
 	}

@@ -56,6 +56,16 @@ func (n *node) known() []string {
 	return list
 }
 
+// meant is the key that probably stands for a name that is none, or "".
+func (n *node) meant(name string) string {
+	for _, c := range n.nodes {
+		if slices.Contains(c.others, strings.ToLower(name)) {
+			return c.name
+		}
+	}
+	return nearest(name, n.known())
+}
+
 // homes are the paths of all keys called name, for "it belongs under ...".
 func (n *node) homes(name string) []string {
 	var list []string

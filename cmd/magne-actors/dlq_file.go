@@ -38,9 +38,13 @@ func newDlqExportCmd(e *env) *cobra.Command {
 		Args:    cobra.ExactArgs(2),
 	}
 	f, filter := addDeadFlags(cmd, moveLimit, moveTimeout), addFilterFlags(cmd)
+	cmd.Flags().BoolVar(&filter.All, "all", false, "all of them, as without a filter")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := filter.read(); err != nil {
 			return err
+		}
+		if filter.All && !filter.Empty() {
+			return usageError(dlq.ErrAllAndMore, "leave out --all or what filters")
 		}
 		return e.withDead(cmd, f, func(ctx context.Context, g *graveyard) error {
 			q, err := g.find(args[0], f.asIs)

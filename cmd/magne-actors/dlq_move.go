@@ -179,6 +179,11 @@ func newProgress(out io.Writer, what string) *progress {
 // show is called for each message; n and of are how many were looked at, the text
 // says what became of them.
 func (p *progress) show(n, of int, text string, args ...any) {
+	p.step(n, of, fmt.Sprintf("looked at %d of %d, ", n, of)+text, args...)
+}
+
+// step is show with a text that says all.
+func (p *progress) step(n, of int, text string, args ...any) {
 	if p.bar != nil {
 		if p.bar.GetMax() != of {
 			p.bar.ChangeMax(of)
@@ -188,7 +193,7 @@ func (p *progress) show(n, of int, text string, args ...any) {
 	}
 	if now := time.Now(); now.Sub(p.shown) >= plainEvery {
 		p.shown = now
-		fmt.Fprintf(p.out, "looked at %d of %d, %s\n", n, of, fmt.Sprintf(text, args...))
+		fmt.Fprintf(p.out, text+"\n", args...)
 	}
 }
 

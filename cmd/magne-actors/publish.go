@@ -244,7 +244,7 @@ func (e *env) publish(ctx context.Context, f *publishFlags, name string, args []
 	text := fmt.Sprintf("%d published to queue %s%s, confirmed in %.2f s (%.0f/s)\n",
 		out.Confirmed, out.Queue, t.dueText(), out.Seconds, float64(out.Confirmed)/out.Seconds)
 	if out.Spooled > 0 {
-		text += fmt.Sprintf("%d accepted into the spool: `magne-actors run` or `magne-actors publish --flush` publishes them\n", out.Spooled)
+		text += fmt.Sprintf("%d accepted into the spool: %s\n", out.Spooled, f.whoFlushes(t.file))
 	}
 	return errors.Join(e.print(out, text), err)
 }

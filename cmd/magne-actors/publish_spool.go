@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/magne-actors/magne-actors/actors"
@@ -48,6 +50,25 @@ func (e *env) session(ctx context.Context, f *publishFlags, t *target) (broker.S
 		fmt.Fprintf(e.stderr, "%v: the messages go into the spool\n", err)
 	}
 	return &spooling{Session: session, spool: s, timeout: t.timeout - t.timeout/10, away: err}, s.Close, nil
+}
+
+// whoFlushes says what publishes the messages of the spool that was used. `run` knows
+// that of its configuration only.
+func (f *publishFlags) whoFlushes(file *config.File) string {
+	switch {
+	case f.spoolDir == "", file != nil && f.spoolDir == file.Broker.Spool.Dir:
+		return "`magne-actors run` or `magne-actors publish --flush` publishes them"
+	default:
+		return fmt.Sprintf("`magne-actors publish --flush --spool-dir %s` publishes them, and `magne-actors run` if that is its broker.spool.dir", quoted(f.spoolDir))
+	}
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9_./:@%+=-]+$`).MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(printable(word), "'", `'\''`) + "'"
 }
 
 // errSpooled is the answer to a message that went into the spool.

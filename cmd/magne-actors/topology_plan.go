@@ -22,7 +22,8 @@ func newTopologyPlanCmd(e *env) *cobra.Command {
 			"arguments is told before a declaration of it fails with 406, in the broker's own words, and with each\n" +
 			"argument where the management API can be asked. AMQP lists no bindings: without that API they are unknown.\n\n" +
 			"Exit status: 0 apply would have nothing against it, 1 something differs or may not be made; with --exit-code\n" +
-			"also 1 when there is something to make.",
+			"also 1 when there is something to make, 2 usage or configuration, 3 the broker cannot be reached,\n" +
+			"75 it has not answered in time.",
 		Example: "  magne-actors topology plan\n  magne-actors topology plan --exit-code -o json mail",
 	}
 	f := addTopologyFlags(cmd)
@@ -49,7 +50,8 @@ func newTopologyApplyCmd(e *env) *cobra.Command {
 		Short: "Make what is missing",
 		Long: "apply makes the exchanges, queues and bindings that are missing, and changes nothing that exists. When\n" +
 			"something differs or may not be made it does nothing at all. It can be repeated.\n\n" +
-			"Exit status: 0 all is there, 1 something differs, may not be made or was refused.",
+			"Exit status: 0 all is there, 1 something differs, may not be made or was refused, 2 usage or configuration,\n" +
+			"3 the broker cannot be reached, 75 it has not answered in time.",
 		Example: "  magne-actors topology apply --url amqp://deployer:secret@mq/\n  magne-actors topology apply --delays -o json",
 	}
 	f := addTopologyFlags(cmd)
@@ -67,7 +69,7 @@ func (s *surveyed) apply(ctx context.Context, all bool) error {
 		return errors.Join(err, failed(exitError, errors.New("nothing was made"), "the lines above say what is in the way, and what to do about it"))
 	}
 	p := newProgress(s.e.stderr, "making")
-	n, err := topology.Apply(ctx, s.admin, s.plan, func(n int) { p.show(n, out.Create+out.Unknown, "made") })
+	n, err := topology.Apply(ctx, s.admin, s.plan, func(n int) { p.step(n, out.Create+out.Unknown, "made %d of %d", n, out.Create+out.Unknown) })
 	p.end()
 	out.Declared = &n
 	text := out.text(all) + count(n, "object") + " declared\n"
