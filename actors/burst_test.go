@@ -56,6 +56,24 @@ func TestBurstOutlivesRestarts(t *testing.T) {
 	})
 }
 
+// A retry that could wait on the broker is waited for here: an empty queue would not
+// tell of it.
+func TestBurstWaitsForRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		retry := Retry{Backoff: supervisor.Backoff{Initial: time.Minute, Max: time.Minute}}
+		r := burst(t, Pool{Name: "a", Workers: 2, Retry: retry, Mux: handlers(map[string]task.HandlerFunc{"nap": func(_ context.Context, m *task.Message) error {
+			if m.Attempt == 1 {
+				return errors.New("not yet")
+			}
+			return nil
+		}})}, napsIn("b"))
+		r.expect(<-r.result)
+		if n := r.broker.Len("work") + r.broker.Delayed(); n != 0 || r.broker.Acked() != 43 {
+			t.Errorf("%d left, %d acked, want each of 20 acked for both of its runs and the 3 of b", n, r.broker.Acked())
+		}
+	})
+}
+
 func TestBurstWithAPoolThatGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

@@ -83,7 +83,9 @@ func (r *router) hold(f *flight) {
 	v, policy, now := &f.verdict, r.pool.policyFor(f), time.Now()
 	s := situation{
 		wait: v.after, hold: policy.Hold, delay: policy.Delay, draining: r.draining,
-		held: r.ledger.held, room: max(1, r.pool.limits.Load().high/10), usable: r.pool.delays.usable(now),
+		held: r.ledger.held, room: max(1, r.pool.limits.Load().high/10),
+		// A burst ends when the queue is empty, and what is on the ladder is in no queue.
+		usable: r.pool.burst == nil && r.pool.delays.usable(now),
 	}
 	where := s.place()
 	if where == inProcess {

@@ -43,7 +43,9 @@ type Options struct {
 
 	// Burst, if not nil, has Run end with nil when all queues are empty and nothing
 	// is in flight; or when the other pools are done and one has given up, with a
-	// *supervisor.ExhaustedError that says why. A pool that is parked is waited for.
+	// *supervisor.ExhaustedError that says why. A pool that is parked is waited for,
+	// and so are retries, which do not wait on the broker then; those of a policy with
+	// DelayDurable do, and are left there.
 	// It tells how many messages of a queue are ready; it may block until its
 	// context ends.
 	Burst func(ctx context.Context, queue string) (ready int, err error)

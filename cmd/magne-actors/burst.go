@@ -39,8 +39,13 @@ func untilEmpty(f *config.File, o *actors.Options) {
 			return 0, answer.Err
 		}
 		q, ok := answer.Queues[queue]
-		if !ok {
+		switch {
+		case !ok:
 			return 0, fmt.Errorf("queue %q: the broker has not been asked yet", queue)
+		case q.Err == nil && q.Ready == 0 && q.Consumers == 0:
+			// We consume it. RabbitMQ says 0 of both when the leader of a quorum queue
+			// does not answer within 250 ms (rabbit_quorum_queue:stat/2).
+			return 0, fmt.Errorf("queue %q: the broker knows nothing of it for now", queue)
 		}
 		return q.Ready, q.Err
 	}
