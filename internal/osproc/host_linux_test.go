@@ -196,7 +196,8 @@ func TestStartErrors(t *testing.T) {
 	}{
 		{osproc.Spec{Command: []string{"no-such-program"}}, exec.ErrNotFound, `start "no-such-program"`},
 		{osproc.Spec{Command: []string{"/no/such"}}, fs.ErrNotExist, `start "/no/such"`},
-		{osproc.Spec{Command: []string{text}}, fs.ErrPermission, "permission denied"},
+		{osproc.Spec{Command: []string{text}}, fs.ErrPermission, "it is not executable: permission denied"},
+		{osproc.Spec{Command: []string{"/tmp"}}, fs.ErrPermission, "it is a directory: permission denied"},
 		{osproc.Spec{Command: []string{"true"}, Dir: "/no/such"}, fs.ErrNotExist, "working directory"},
 		{osproc.Spec{Command: []string{"true"}, User: "no-such-user"}, nil, `user "no-such-user"`},
 		{osproc.Spec{Command: []string{"true"}, Group: "no-such-group"}, nil, `group "no-such-group"`},

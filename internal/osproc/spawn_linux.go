@@ -84,7 +84,7 @@ func (h *Host) fork(s *Spec, path string, cred *syscall.Credential, pl *plumbing
 	})
 	if err != nil {
 		p.cgroup.remove()
-		return nil, explain(err, s.Dir)
+		return nil, explain(err, path, s.Dir)
 	}
 	if err := p.attach(pid); err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
@@ -97,14 +97,28 @@ func (h *Host) fork(s *Spec, path string, cred *syscall.Credential, pl *plumbing
 	return p, nil
 }
 
-// explain tells a missing directory from a missing program: the kernel has one
-// error for both.
-func explain(err error, dir string) error {
-	if !errors.Is(err, os.ErrNotExist) || dir == "" {
+// explain tells a missing directory from a missing program, and a directory or a file
+// that is no program from one that must not be run: the kernel has one error for each
+// two.
+func explain(err error, path, dir string) error {
+	if errors.Is(err, os.ErrNotExist) && dir != "" {
+		if _, dirErr := os.Stat(dir); dirErr != nil {
+			return fmt.Errorf("working directory: %w", dirErr)
+		}
+	}
+	if !errors.Is(err, os.ErrPermission) {
 		return err
 	}
-	if _, dirErr := os.Stat(dir); dirErr != nil {
-		return fmt.Errorf("working directory: %w", dirErr)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	switch info, statErr := os.Stat(path); {
+	case statErr == nil && info.IsDir():
+		return fmt.Errorf("it is a directory: %w", err)
+	case statErr == nil && info.Mode()&0o111 == 0:
+		return fmt.Errorf("it is not executable: %w", err)
+	case dir != "":
+		return fmt.Errorf("%w: its user must be able to execute it and to enter %s", err, dir)
 	}
 	return err
 }
