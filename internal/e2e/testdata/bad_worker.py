@@ -69,6 +69,7 @@ def run(id, name, args):
         "twice": lambda: (say(t="ok", id=id), say(t="ok", id=id), hang()),
         "print": lambda: (print("a line\n{not a frame}"), sys.stdout.flush()),
         "record": lambda: (time.sleep(random.random() * nap), os.write(record, b"%d\n" % args[0])),
+        "late": lambda: os.write(record, b"%d\n" % ((time.time() - args[0]) * 1e6)),
         "wait": lambda: wait(args[0]),
         "tell": lambda: tell(id),
         "env": lambda: say(t="error", id=id, msg=os.environ.get("GENERATION", ""), permanent=True),
