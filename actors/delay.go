@@ -200,9 +200,8 @@ func (b *brokerActor) bindExit(p *pool) {
 // warnUnbound: AMQP lists no bindings. Who may not bind cannot tell whether somebody
 // else has, and the broker takes a delayed copy in either case.
 func (p *pool) warnUnbound(err error) {
-	p.log.Warn(fmt.Sprintf("cannot tell whether retries that wait on the broker come back to the queue: without a binding from the exchange %s "+
-		"they end in the queue %s", ladder.DeliverExchange, ladder.UndeliveredQueue),
-		"queue", p.Queue.Name, "err", err, "longer_than", p.Retry.Hold,
+	p.log.Warn("cannot tell whether retries that wait on the broker come back to the queue: without a binding from the exchange they end in the other one",
+		"queue", p.Queue.Name, "exchange", ladder.DeliverExchange, "other", ladder.UndeliveredQueue, "err", err, "longer_than", p.Retry.Hold,
 		"do", fmt.Sprintf("`magne-actors topology apply` binds it, and `magne-actors topology plan --management URL` shows whether it is bound; "+
 			"a user who may write %s and read %s binds it here", p.Queue.Name, ladder.DeliverExchange))
 }
