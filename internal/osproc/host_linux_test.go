@@ -199,8 +199,8 @@ func TestStartErrors(t *testing.T) {
 		{osproc.Spec{Command: []string{text}}, fs.ErrPermission, "it is not executable: permission denied"},
 		{osproc.Spec{Command: []string{"/tmp"}}, fs.ErrPermission, "it is a directory: permission denied"},
 		{osproc.Spec{Command: []string{"true"}, Dir: "/no/such"}, fs.ErrNotExist, "working directory"},
-		{osproc.Spec{Command: []string{"true"}, User: "no-such-user"}, nil, `user "no-such-user"`},
-		{osproc.Spec{Command: []string{"true"}, Group: "no-such-group"}, nil, `group "no-such-group"`},
+		{osproc.Spec{Command: []string{"true"}, User: "no-such-user"}, nil, `user "no-such-user": user: unknown user`},
+		{osproc.Spec{Command: []string{"true"}, Group: "no-such-group"}, nil, `group "no-such-group": group: unknown group`},
 		{osproc.Spec{Command: []string{"true"}, Scope: osproc.ScopeCgroup}, nil, "no cgroup"},
 		{osproc.Spec{}, nil, "no command"},
 	} {

@@ -254,9 +254,11 @@ func credential(name, group string) (*syscall.Credential, error) {
 	if name != "" {
 		u, err := user.Lookup(name)
 		if err != nil {
-			if u, err = user.LookupId(name); err != nil {
+			byID, idErr := user.LookupId(name)
+			if idErr != nil { // which says of a name that it is no number
 				return nil, fmt.Errorf("user %q: %w", name, err)
 			}
+			u = byID
 		}
 		ids, err := u.GroupIds()
 		if err != nil {
@@ -270,9 +272,11 @@ func credential(name, group string) (*syscall.Credential, error) {
 	if group != "" {
 		g, err := user.LookupGroup(group)
 		if err != nil {
-			if g, err = user.LookupGroupId(group); err != nil {
+			byID, idErr := user.LookupGroupId(group)
+			if idErr != nil {
 				return nil, fmt.Errorf("group %q: %w", group, err)
 			}
+			g = byID
 		}
 		c.Gid = parseID(g.Gid)
 	}
