@@ -21,9 +21,3 @@ func Bounds(text []byte) [][2]int64 {
 	}
 	return b
 }
-
-// Read is how many messages the text of a segment has that are not done.
-func Read(text []byte) (open int, damaged int64) {
-	s := read(text)
-	return s.open(), s.damaged
-}

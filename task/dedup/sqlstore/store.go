@@ -159,9 +159,10 @@ func (s *Store) Done(ctx context.Context, key string, t dedup.Token) error {
 	return s.change(ctx, "done", key, "UPDATE @ SET done = 1, until = ? WHERE id = ? AND token = ?", time.Now().UnixMilli(), idOf(key), int64(t))
 }
 
-// Release implements dedup.Store.
+// Release implements dedup.Store. The row stays until Sweep: the next holder's
+// token is larger than the one in it, whatever that holder's clock says.
 func (s *Store) Release(ctx context.Context, key string, t dedup.Token) error {
-	err := s.change(ctx, "release", key, "DELETE FROM @ WHERE id = ? AND token = ? AND done = 0", idOf(key), int64(t))
+	err := s.change(ctx, "release", key, "UPDATE @ SET token = token + 1, until = 0 WHERE id = ? AND token = ? AND done = 0", idOf(key), int64(t))
 	if errors.Is(err, dedup.ErrLostLease) {
 		return nil
 	}

@@ -52,6 +52,30 @@ func TestStore(t *testing.T) {
 	suite(t, s)
 }
 
+// The token of a key that was given back by a process whose clock is ahead is smaller
+// than the next one, too.
+func TestTokensGrowWhateverTheClocksSay(t *testing.T) {
+	db, s := open(t)
+	_, first, err := s.Begin(t.Context(), "key", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first += dedup.Token(time.Hour)
+	if _, err := db.Exec("UPDATE magne_dedup SET token = ?", int64(first)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Release(t.Context(), "key", first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Renew(t.Context(), "key", first, time.Minute); !errors.Is(err, dedup.ErrLostLease) {
+		t.Errorf("renewed after the release: %v", err)
+	}
+	state, next, err := s.Begin(t.Context(), "key", time.Minute)
+	if err != nil || state != dedup.Fresh || next <= first {
+		t.Errorf("%v, token %d after %d, %v", state, next, first, err)
+	}
+}
+
 func TestTheEffectHappensOnce(t *testing.T) {
 	db, s := open(t)
 	theEffectHappensOnce(t, db, s, "effects")
