@@ -75,9 +75,20 @@ func (f *File) checkBrokerURL(at, which string, text Secret) {
 		f.read.complain(at, "%sthe scheme is neither amqp nor amqps: write amqp://user:password@host:5672/vhost", which)
 	case u.Hostname() == "":
 		f.read.complain(at, "%sno host: write amqp://user:password@host:5672/vhost", which)
+	case !possiblePort(u.Port()):
+		f.read.complain(at, "%sthe port is not between 1 and 65535: RabbitMQ listens on 5672, and on 5671 for amqps://", which)
 	case strings.Count(u.EscapedPath(), "/") > 1:
 		f.read.complain(at, "%sthe virtual host contains /: percent-encode it as %%2F", which)
 	}
+}
+
+// possiblePort takes an absent port for the one that the scheme stands for.
+func possiblePort(port string) bool {
+	if port == "" {
+		return true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 func (f *File) checkBackoff(path string, b Backoff) {

@@ -70,6 +70,14 @@ func (f *File) checkSpool() {
 	}
 }
 
+// lintSpool warns of a size for a spool that is off.
+func (f *File) lintSpool() {
+	const at = "broker.spool.max_bytes"
+	if f.read.set(at) && f.Broker.Spool.Dir == "" {
+		f.read.warn(at, "there is no spool without broker.spool.dir: name a directory, or remove max_bytes")
+	}
+}
+
 // lintLink warns of a password, and messages, that can be read on their way.
 func (f *File) lintLink() {
 	open := func(text Secret) bool {

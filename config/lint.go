@@ -30,6 +30,7 @@ func (f *File) lint(m machine) {
 	}
 	f.lintEmbedded()
 	f.lintLink()
+	f.lintSpool()
 	f.lintControl()
 	f.lintIntensity("supervision.root", f.Supervision.Root.Intensity, f.Supervision.Root.Period)
 	f.lintIntensity("supervision.pools", f.Supervision.Pools.Intensity, f.Supervision.Pools.Period)

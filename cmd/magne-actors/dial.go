@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -25,6 +26,9 @@ func unreachable(f *config.File, err error) error {
 			return failed(exitUnreachable, err, "the broker is there: check the virtual host at the end of its URL, and whether the user may use it")
 		case errors.Is(err, broker.ErrDenied):
 			return failed(exitUnreachable, err, "the broker is there: check user and password (%s)", credentialsOf(f))
+		}
+		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+			return failed(exitUnreachable, err, "that port speaks no TLS: amqps:// is for the port with TLS, which is 5671 on most brokers")
 		}
 		return failed(exitUnreachable, err, "is the broker running, and its address right?")
 	}
