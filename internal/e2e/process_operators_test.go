@@ -234,11 +234,11 @@ func (o *operators) calm(workers int) {
 // nodes, signal, replace and kill workers and cancel tasks, all at random and at the
 // same time, while workers are killed with kill -9 and tasks run. Each task is done or
 // was cancelled, no delivery is settled twice, nothing is left behind, and the pool is
-// as large as it was asked to be last. OPERATORS_TASKS says how many tasks, 300 by
+// as large as it was asked to be last. OPERATORS_TASKS says how many tasks, 100 by
 // default, and OPERATORS_SEED in which order each operator does what.
 func TestProcessOperators(t *testing.T) {
 	t.Parallel()
-	tasks := numberOf(t, "OPERATORS_TASKS", 300)
+	tasks := numberOf(t, "OPERATORS_TASKS", 100)
 	o := &operators{seed: uint64(numberOf(t, "OPERATORS_SEED", 1)), tally: map[string]int{}}
 	o.chaos = startChaos(t, `, NAP: "0.1", GENERATION: "one"`, 4)
 	o.client = http.Client{Timeout: 2 * patience, Transport: &http.Transport{
