@@ -160,17 +160,20 @@ func TestDlqUnroutable(t *testing.T) {
 // counted are the messages in a queue by their id; they stay there.
 func (r *rabbit) counted(queue string, into map[string]int) {
 	r.t.Helper()
+	n := r.ready(queue)
 	ch := r.channel()
 	defer ch.Close() // puts them back
-	for {
-		d, ok, err := ch.Get(queue, false)
-		if err != nil {
-			r.t.Fatal(err)
+	in, err := ch.Consume(queue, "", false, false, false, false, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := range n {
+		select {
+		case d := <-in:
+			into[d.MessageId]++
+		case <-time.After(patience):
+			r.t.Fatalf("%s: %d of %d messages came", queue, i, n)
 		}
-		if !ok {
-			return
-		}
-		into[d.MessageId]++
 	}
 }
 
@@ -231,23 +234,29 @@ func TestDlqReplayKilled(t *testing.T) {
 }
 
 // settledDown counts the copies of n messages in a queue and its dead letters, once
-// what a killed command held, and what the counting took, is back: quorum queues
-// take their time.
+// what a killed command held is back, and returns when what the counting took is:
+// quorum queues take their time.
 func (r *rabbit) settledDown(queue string, n int) (total map[string]int) {
 	r.t.Helper()
-	before := 0
+	ready := func() int { return r.ready(queue) + r.ready(dead(queue)) }
+	last, since, sum := 0, time.Now(), 0
 	eventually(r.t, "what was taken is back", func() (bool, any) {
-		total = map[string]int{}
+		if now := ready(); now != last {
+			last, since = now, time.Now()
+		}
+		if last < n || time.Since(since) < time.Second {
+			return false, fmt.Sprintf("%d ready since %v", last, since)
+		}
+		total, sum = map[string]int{}, 0
 		r.counted(queue, total)
 		r.counted(dead(queue), total)
-		sum, last := 0, before
 		for _, c := range total {
 			sum += c
 		}
-		before = sum
-		ready := r.ready(queue) + r.ready(dead(queue))
-		return len(total) == n && ready == sum && sum == last, fmt.Sprintf("%d messages, %d copies, %d before, %d ready", len(total), sum, last, ready)
+		since = time.Now()
+		return len(total) == n && sum == last, fmt.Sprintf("%d messages, %d copies, %d ready before", len(total), sum, last)
 	})
+	eventually(r.t, "what was counted is back", func() (bool, any) { got := ready(); return got == sum, got })
 	return total
 }
 
