@@ -117,10 +117,13 @@ func aboutTree(root *supervisor.Node, nodes map[string]*supervisor.Node) []strin
 }
 
 // step is the history after one more answer. Nothing is remembered of a pool that
-// got something, or has no room, or has nothing to get.
+// got something, or has no room, or has nothing to get from a queue that knows it.
+// One that says 0 messages and 0 consumers is not believed at once: RabbitMQ says that
+// of a quorum queue whose leader has not answered in 250 ms (rabbit_quorum_queue:stat/2).
 func (s stall) step(p *actors.PoolStats, q Queue, known bool, at time.Time) stall {
 	waits := known && q.Ready > 0 && !q.Shared
-	if !waits || !p.Consuming || p.Paused || p.Suspended {
+	gone := known && q.Ready == 0 && q.Consumers == 0 // of a pool that consumes
+	if !waits && !gone || !p.Consuming || p.Paused || p.Suspended {
 		return stall{}
 	}
 	switch {
@@ -178,7 +181,7 @@ func decide(s *actors.PoolStats, v view, intake, lastError string, since time.Ti
 		return Connecting, false, because(fmt.Sprintf("is not consuming although %d messages wait in queue %q", v.queue.Ready, s.Queue), lastError)
 	case !s.Consuming:
 		return Connecting, false, because(fmt.Sprintf("is not consuming, and what waits in queue %q is not known", s.Queue), lastError)
-	case v.known && v.queue.Consumers == 0 && since.Before(v.at):
+	case v.known && v.queue.Consumers == 0 && since.Before(v.at) && (v.queue.Ready > 0 || v.stall.stalled()):
 		return Unknown, false, fmt.Sprintf("believes to consume, but the broker knows of no consumer of queue %q", s.Queue)
 	case s.Paused:
 		return Paused, true, fmt.Sprintf("is paused by its watermark: %d in flight, high %d, resumes at %d", s.InFlight, s.High, s.Low)
