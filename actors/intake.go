@@ -345,7 +345,7 @@ func (b *brokerActor) onRetired(r *retiree, c broker.Consumer) {
 	if isDone(c.Done()) { // the pump has told the router of the loss
 		delete(b.retired, c)
 	} else {
-		b.own(func() { r.watch(b.ctx) })
+		b.own(r.watch)
 	}
 	r.pool.toRouter(&handBack{r.source, r.done})
 	r.done = nil // the router closes it
@@ -354,11 +354,10 @@ func (b *brokerActor) onRetired(r *retiree, c broker.Consumer) {
 	}
 }
 
-// watch tells the router of the death of a retired consumer that has no pump any more.
-func (r *retiree) watch(ctx context.Context) {
-	select {
-	case <-r.source.consumer.Done():
-		r.pool.toRouter(&consumerLost{r.source})
-	case <-ctx.Done():
-	}
+// watch tells the router of the death of a retired consumer that has no pump any more,
+// also when it is the broker actor that ends: it closes the consumer then, and a flight
+// of that whose copy was asked for at that moment has nobody else to free it.
+func (r *retiree) watch() {
+	<-r.source.consumer.Done()
+	r.pool.toRouter(&consumerLost{r.source})
 }
