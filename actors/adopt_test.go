@@ -275,8 +275,10 @@ func TestWhatTheBrokerAddsToARedelivery(t *testing.T) {
 func TestOneIDAndOneBodyForManyMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
-		r := start(t, Pool{Slots: 20, High: 20, Mux: counted(time.Second, &runs, nil)})
-		for i, value := range []any{"a", "b", []byte("a"), int32(1), int64(1), true, nil} {
+		r := start(t, Pool{Slots: 30, High: 30, Mux: counted(time.Second, &runs, nil)})
+		nested := func(n int32) map[string]any { return map[string]any{"n": n} }
+		values := []any{"a", "b", []byte("a"), int32(1), int64(1), true, nil, 1.5, 2.5, nested(1), nested(2)}
+		for i, value := range values {
 			p := named("same")
 			p.Headers = map[string]any{"tenant": value, "x-delivery-count": int64(i)}
 			r.broker.Put("work", p)
@@ -287,7 +289,8 @@ func TestOneIDAndOneBodyForManyMessages(t *testing.T) {
 		p.Headers = map[string]any{"tenant": "a", "x-delivery-count": int64(7)} // that is the first again
 		r.broker.Put("work", p)
 		r.quiet()
-		r.books(&runs, 14, PoolStats{Acked: 14, Duplicates: 1})
+		n := int64(2 * len(values))
+		r.books(&runs, n, PoolStats{Acked: n, Duplicates: 1})
 	})
 }
 

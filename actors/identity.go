@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"fmt"
 	"hash/maphash"
 	"strings"
 
@@ -74,6 +75,8 @@ func sumOfHeaders(seed maphash.Seed, headers map[string]any) (sum uint64) {
 			h = mix(h, 2, maphash.Bytes(seed, v))
 		case bool, int8, uint8, int16, uint16, int32, uint32, int64:
 			h = mix(h, 3, maphash.Comparable(seed, v))
+		default: // floats, times and tables: seldom, and NaN is not equal to itself
+			h = mix(h, 4, maphash.String(seed, fmt.Sprint(v)))
 		}
 		sum += h
 	}

@@ -57,9 +57,11 @@ func Run(ctx context.Context, list []Fault, o Options) (Report, error) {
 			continue
 		}
 		_ = node.Stop()
-		if node, err = testenv.Start(ctx, testenv.Options{}); err != nil {
+		fresh, err := testenv.Start(ctx, testenv.Options{})
+		if err != nil {
 			return rep, fmt.Errorf("faults: %w", err)
 		}
+		node = fresh
 	}
 	return rep, nil
 }
