@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 		o.PoolsSupervisor = &supervisor.Spec{Strategy: supervisor.OneForOne, Intensity: 3, Period: time.Minute}
 	}
 	if o.Reconnect == (supervisor.Backoff{}) {
-		o.Reconnect = supervisor.Backoff{Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5, ResetAfter: 10 * time.Second}
+		o.Reconnect = supervisor.Backoff{Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Jitter: 0.5, ResetAfter: 2 * time.Second}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

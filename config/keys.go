@@ -159,7 +159,7 @@ func brokerKeys() []key {
 			},
 		},
 		backoff("broker.reconnect", "attempt", "100ms", "30s", "0.5"),
-		[]key{resetAfter("broker.reconnect", "10s")},
+		[]key{resetAfter("broker.reconnect", "2s")},
 	)
 }
 

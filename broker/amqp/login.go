@@ -42,8 +42,12 @@ func (e *secretError) Error() string { return e.text }
 func (e *secretError) Unwrap() error { return e.error }
 
 // withoutSecrets makes sure that err does not show the password, whoever has
-// quoted it.
+// quoted it. What we say ourselves stays as it is: a gap in it would show a password
+// that is one of its words.
 func withoutSecrets(err error, login []amqp091.Authentication) error {
+	if errors.Is(err, errSilence) || errors.Is(err, errMechanism) {
+		return err
+	}
 	for _, a := range login {
 		if p, ok := a.(*amqp091.PlainAuth); ok && len(p.Password) >= 4 {
 			if text := err.Error(); strings.Contains(text, p.Password) {
