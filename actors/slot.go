@@ -79,8 +79,12 @@ func newWorker(p *pool, i int) actor.Actor {
 func (s *System) slot(id string) (*process.Slot, error) {
 	for _, p := range s.all() {
 		for i, w := range p.workers.all() {
-			if w.slot != nil && p.workerID(i) == id {
+			switch {
+			case p.workerID(i) != id:
+			case w.slot != nil:
 				return w.slot, nil
+			case w.oneshot != nil:
+				return nil, fmt.Errorf("actors: %q has a process for each of its tasks (mode oneshot): cancel a task to end that", id)
 			}
 		}
 	}

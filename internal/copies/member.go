@@ -173,7 +173,7 @@ func (m *member) judge(ctx context.Context, exit osproc.Exit) error {
 	m.gaveUp = countGaveUp(m.gaveUp, exit, sinceGaveUp*spec.Period)
 	err := fmt.Errorf("%s: %s", m.id, exit)
 	if message != "" {
-		err = fmt.Errorf("%w: %s", err, message)
+		err = fmt.Errorf("%w; the last error that it logged: %s", err, message)
 	}
 	switch decide(exit.Code, m.ever.Load(), m.gaveUp > max(spec.Intensity, 0)) {
 	case giveUp:

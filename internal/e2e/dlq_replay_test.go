@@ -321,6 +321,7 @@ func TestDlqDrop(t *testing.T) {
 		dlqOf(t, r, "drop", queue, "--yes").want(t, 2) // which?
 		dlqOf(t, r, "drop", queue, "--all").want(t, 2) // asks, and there is no terminal
 		dlqOf(t, r, "drop", queue, "--id", "no-such", "--yes").want(t, 1)
+		dlqOf(t, r, "drop", queue, "--reason", "panic", "--dry-run").want(t, 0) // and does nothing
 		r.holds(dead(queue), 9)
 		type report struct{ Ready, Dropped int }
 		if got := decode[report](t, dlqOf(t, r, "drop", queue, "--reason", "panic", "--yes", "-o", "json").want(t, 0).stdout); got != (report{9, 3}) {
