@@ -139,6 +139,9 @@ func (t *tally) first() error {
 func (p *published) failure(sent, first error) error {
 	said := fmt.Sprintf("%d unroutable, %d refused, %d unknown", p.Unroutable, p.Refused, p.Unknown)
 	switch {
+	case errors.Is(first, broker.ErrForbidden) && p.Due != nil:
+		return failed(exitError, fmt.Errorf("%s: %w", said, first),
+			"who delays tasks needs the permission write for the exchanges of the ladder, ^magne\\.v1\\.delay\\.: `magne-actors topology permissions`")
 	case errors.Is(first, broker.ErrForbidden):
 		return failed(exitError, fmt.Errorf("%s: %w", said, first), "the user needs the permission write for that exchange: `magne-actors topology permissions`; "+
 			"a producer\n  that may not use the default exchange, amq.default, publishes with --exchange %s", topology.EntryExchange)
