@@ -94,8 +94,14 @@ func TestBrokerDies(t *testing.T) {
 	})
 }
 
+// kill kills a node with -9. What is declared there is on the disk before: RabbitMQ keeps
+// that in Mnesia, which writes a declaration some seconds later, and would forget a durable
+// queue with all that was confirmed in it.
 func kill(t *testing.T, n *testenv.Node) {
 	t.Helper()
+	if _, err := n.Eval(t.Context(), "mnesia:sync_log()"); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.Kill(); err != nil {
 		t.Fatal(err)
 	}
