@@ -62,10 +62,12 @@ func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket s
 	if err != nil {
 		return err
 	}
+	s.api = newKeeper(ctx)
 	err = s.serve(ctx, socket, tcp)
 	if err == nil {
 		err = e.untilSignalled(ctx, s.signalled())
 	}
+	s.api.end()
 	if closing := closeBroker(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)
 	}
@@ -136,9 +138,9 @@ func (s *several) serve(ctx context.Context, socket string, tcp control.TCP) (er
 		Up: func() bool { return s.group.Up() }, Alive: s.alive, Logger: s.log,
 		Status: func() string { return copies.Summary(s.group.Tree()) }, //nolint:contextcheck // Tree bounds itself
 	})
-	after(controlID, func(ctx context.Context) error { return control.Serve(ctx, socket, s.source, s.log) })
+	after(controlID, s.api.keep(func(ctx context.Context) error { return control.Serve(ctx, socket, s.source, s.log) }))
 	if tcp.Address != "" {
-		after(tcpID, func(ctx context.Context) error { return control.ServeTCP(ctx, tcp, s.source, s.log) })
+		after(tcpID, s.api.keep(func(ctx context.Context) error { return control.ServeTCP(ctx, tcp, s.source, s.log) }))
 	}
 	if address := s.config.Metrics.Listen; address != "" {
 		m, err := metrics.Listen(ctx, address, metrics.Routes{Metrics: figures, Live: livez(s.alive), Ready: http.HandlerFunc(s.readyz)}, s.log)
@@ -247,6 +249,7 @@ func (s *several) signalled() signalled {
 			if sig == syscall.SIGQUIT {
 				cold = syscall.SIGQUIT // it has a dump of its own
 			}
+			s.api.stop()
 			s.group.Abort(cold)
 		},
 	}

@@ -22,8 +22,7 @@ func newRestartCmd(e *env) *cobra.Command {
 		Short: "Restart one node of a running instance",
 		Long: "restart stops a node as its supervisor would and starts it again, with the siblings that its failure\n" +
 			"would restart; one that is down, failed, parked or in backoff is started at once, alone. It waits until\n" +
-			"the node is up, also where that takes the control API with it. It counts as no restart. What a router\n" +
-			"had in flight returns to its queue.\n\n" +
+			"the node is up. It counts as no restart. What a router had in flight returns to its queue.\n\n" +
 			"Exit status: 0 it is up, 1 it is not, 2 no such node, 3 no instance answers.",
 		Example: "  magne-actors restart pool:mail\n  magne-actors restart mail/3",
 		Args:    oneNode,

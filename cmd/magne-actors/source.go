@@ -27,6 +27,7 @@ type instance struct {
 
 	system  *actors.System // set before it runs
 	reloads *reloader
+	api     *keeper // of the control API
 }
 
 // tcpOf is where an instance with this configuration listens besides its socket.
@@ -43,8 +44,10 @@ func (e *env) runActors(ctx context.Context, in *instance, socket string, tcp co
 	in.source.Events = new(control.Events)
 	in.options.Observe = in.source.Events.Add
 	in.watch.attach(&in.source, &in.options)
+	in.api = newKeeper(ctx)
+	defer in.api.end()
 	serve := func(id string, run func(ctx context.Context) error) {
-		in.options.Services = append(in.options.Services, actors.Service{ID: id, Kind: "control", Run: run})
+		in.options.Services = append(in.options.Services, actors.Service{ID: id, Kind: "control", Run: in.api.keep(run)})
 	}
 	serve(controlID, func(ctx context.Context) error { return control.Serve(ctx, socket, in.source, in.log) })
 	if tcp.Address != "" {

@@ -296,6 +296,7 @@ func benchGoroutines() map[string]string {
 func programGoroutines() map[string]string {
 	return map[string]string{
 		"cmd/magne-actors/broker.go":         "the listener and the control socket; both end with the context, and are waited for",
+		"cmd/magne-actors/kept.go":           "a server that outlives its node of the tree; recovers, ends with the keeper's context, and is waited for",
 		"cmd/magne-actors/publish_source.go": "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/publish_spool.go":  "watches for a broker that blocks; the function that started it waits for its end",
 		"cmd/magne-actors/spool.go":          "watches the progress of a drain; the function that started it waits for its end",

@@ -60,6 +60,11 @@ func (c Client) Logs(ctx context.Context, q Query) ([]Entry, error) {
 // goes on then. Their errors wrap ErrUnreachable as those of Tree do, ErrNotFound,
 // or ErrNotOffered, or say why it could not be done.
 
+// Restart has the node with that id run anew and returns nil when it is up.
+func (c Client) Restart(ctx context.Context, id string) error {
+	return c.post(ctx, "/v1/restart/"+escape(id), nil, nil, &done{})
+}
+
 // Scale gives a pool so many workers, and returns nil when they are up, or those
 // that are too many have ended.
 func (c Client) Scale(ctx context.Context, pool string, workers int) error {

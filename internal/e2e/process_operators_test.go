@@ -97,7 +97,7 @@ var acts = []func(*operator){
 	func(o *operator) {
 		o.post("pause", "/v1/pause/p")
 		o.rest(50 * time.Millisecond)
-		for code := 0; code != http.StatusOK; o.breathe() { // the control API may be restarted with the broker
+		for code := 0; code != http.StatusOK; o.breathe() { // the pool may just be replaced
 			code, _ = o.post("resume", "/v1/resume/p")
 		}
 	},

@@ -31,7 +31,7 @@ func TestRestForOne(t *testing.T) {
 		if round%2 == 0 {
 			e.release() // in full swing, and otherwise with all tasks in the middle
 		}
-		contains(t, a.look(0, "restart", "broker"), "broker is up") // although it takes the control API with it
+		contains(t, a.look(0, "restart", "broker"), "broker is up") // although the node of the control API goes with it
 		e.release()
 		a.untilNode("broker", "restarted", func(n *supervisor.Node) bool { return number(n.Restarts) == round+1 })
 	}
