@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/engine"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
@@ -172,14 +171,14 @@ func (ch *channel) reply(noWait bool, m wire.Method) {
 }
 
 // sweep closes the channels on which a delivery has waited for too long.
-func (c *conn) sweep(now time.Time) {
+func (c *conn) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.channels {
 		if ch.closing {
 			continue
 		}
-		if timeout, late := ch.engine.Overdue(now); late {
+		if timeout, late := ch.engine.Overdue(); late {
 			ch.fail(failf(wire.CodePreconditionFailed, "delivery acknowledgement on channel %d timed out. "+
 				"Timeout value used: %d ms. This timeout value can be configured, see consumers doc guide to learn more",
 				ch.id, timeout.Milliseconds()))

@@ -230,9 +230,9 @@ func (b *Broker) sweep() {
 		select {
 		case <-b.ctx.Done():
 			return
-		case now := <-ticker.C:
+		case <-ticker.C:
 			for _, c := range b.connections() {
-				c.sweep(now)
+				c.sweep()
 			}
 		}
 	}

@@ -33,6 +33,16 @@ func TestPausedAt(t *testing.T) {
 	})
 }
 
+// TestPausedAtOfAClockThatIsSet: what is measured from a pause must not go by the wall
+// clock, so its time has the monotonic reading, which Round removes.
+func TestPausedAtOfAClockThatIsSet(t *testing.T) {
+	w := credit.NewWatermark(1, 0)
+	w.Add()
+	if at := w.PausedAt(); at.String() == at.Round(0).String() { // String has the reading
+		t.Errorf("got %v, want it with a monotonic reading", at)
+	}
+}
+
 // TestGolden runs the histories in testdata against a Watermark and a Balancer.
 func TestGolden(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {

@@ -21,7 +21,8 @@ type Watermark struct {
 	state     atomic.Int64 // depth<<1 | paused
 	peak      atomic.Int64
 	pauses    atomic.Int64
-	pausedAt  atomic.Int64  // of the newest pause, in ns of Unix time
+	began     time.Time
+	pausedAt  atomic.Int64  // of the newest pause, in ns after began; no wall clock, which may be set
 	wake      chan struct{} // capacity 1; Done sends, Wait receives; never closed
 }
 
@@ -29,7 +30,7 @@ const pausedBit = 1
 
 // NewWatermark returns a Watermark for 0 <= low < high.
 func NewWatermark(high, low int) *Watermark {
-	w := &Watermark{wake: make(chan struct{}, 1)}
+	w := &Watermark{wake: make(chan struct{}, 1), began: time.Now()}
 	w.high.Store(int64(high))
 	w.low.Store(int64(low))
 	return w
@@ -64,7 +65,7 @@ func (w *Watermark) step(old, depth, bit int64) bool {
 	}
 	switch was := old & pausedBit; {
 	case bit > was:
-		w.pausedAt.Store(time.Now().UnixNano())
+		w.pausedAt.Store(max(1, int64(time.Since(w.began))))
 		w.pauses.Add(1)
 	case bit < was:
 		select {
@@ -136,7 +137,7 @@ func (w *Watermark) Paused() bool { return w.state.Load()&pausedBit != 0 }
 // one begins it may still be that of the one before.
 func (w *Watermark) PausedAt() time.Time {
 	if at := w.pausedAt.Load(); at != 0 {
-		return time.Unix(0, at)
+		return w.began.Add(time.Duration(at))
 	}
 	return time.Time{}
 }

@@ -45,7 +45,7 @@ func (s *server) run(ctx context.Context, f *wire.Frame) {
 		defer cancel()
 		ctx = inner
 	}
-	err = s.mux.Run(context.WithValue(ctx, here{}, &current{link: s.link, id: f.ID}), m)
+	err = s.mux.Run(context.WithValue(ctx, here{}, &current{link: s.link, id: f.ID, began: time.Now()}), m)
 }
 
 // message makes of a frame what a handler gets in thread mode.
@@ -151,7 +151,8 @@ type here struct{}
 type current struct {
 	link     *link
 	id       uint64
-	progress atomic.Int64 // when the last one was sent, in Unix nanoseconds
+	began    time.Time
+	progress atomic.Int64 // when the last one was sent, in nanoseconds after began; 0: not yet
 }
 
 func taskOf(ctx context.Context) *current {
@@ -168,8 +169,9 @@ func Progress(ctx context.Context, percent float64, message string) {
 	if c == nil {
 		return
 	}
-	now, last := time.Now().UnixNano(), c.progress.Load()
-	if now-last < int64(100*time.Millisecond) || !c.progress.CompareAndSwap(last, now) {
+	// Not the wall clock: while one that was set back catches up nothing would be sent.
+	now, last := max(1, int64(time.Since(c.began))), c.progress.Load()
+	if last != 0 && now-last < int64(100*time.Millisecond) || !c.progress.CompareAndSwap(last, now) {
 		return
 	}
 	_ = c.link.send(&wire.Frame{Type: wire.Progress, ID: c.id, Percent: percent, Message: clip(message)}) // Serve sees the error

@@ -163,7 +163,7 @@ func (ch *Channel) deliver(c *consumer, h handout, now int64) verdict {
 
 // Overdue reports whether the oldest delivery that is not settled is older than
 // the timeout: the server then closes the channel with 406.
-func (ch *Channel) Overdue(now time.Time) (timeout time.Duration, late bool) {
+func (ch *Channel) Overdue() (timeout time.Duration, late bool) {
 	timeout = ch.e.options.ConsumerTimeout
 	if timeout < 0 {
 		return timeout, false
@@ -171,5 +171,5 @@ func (ch *Channel) Overdue(now time.Time) (timeout time.Duration, late bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	oldest := ch.unsettled.oldest()
-	return timeout, oldest != nil && now.UnixMicro()-oldest.at > timeout.Microseconds()
+	return timeout, oldest != nil && ch.e.now()-oldest.at > timeout.Microseconds()
 }

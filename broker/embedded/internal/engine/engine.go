@@ -20,6 +20,8 @@ type Engine struct {
 	bodyMemory   int64
 	transientMax int64
 	pressure     pressure
+	began        int64     // the time of Open by the machine's clock, in microseconds
+	opened       time.Time // the same moment, for what has passed since
 	closed       atomic.Bool
 	closing      sync.RWMutex // to set closed, or add to burials
 	burials      sync.WaitGroup
@@ -44,6 +46,8 @@ type Engine struct {
 func Open(o Options) (*Engine, error) {
 	o.defaults()
 	e := &Engine{options: o, log: o.Logger, bodyMemory: o.BodyMemory, transientMax: o.Limits.TransientBytes, nextID: 1, unsaved: make(map[string]*unsaved)}
+	e.opened = time.Now()
+	e.began = e.opened.UnixMicro()
 	e.pressure.tell = o.OnBlocked
 	e.table.Store(routing.New[*Queue]())
 	if o.Dir == "" {
@@ -70,8 +74,9 @@ func (e *Engine) Close() error {
 	return e.store.Close()
 }
 
-// now is the time of the engine's clocks, in microseconds.
-func (e *Engine) now() int64 { return time.Now().UnixMicro() }
+// now is the time of the engine's clocks, in microseconds. The machine's clock is read
+// by Open alone: one that is set later makes no message wait longer, or come earlier.
+func (e *Engine) now() int64 { return e.began + time.Since(e.opened).Microseconds() }
 
 // randomName returns prefix and 22 characters that nobody can guess, as RabbitMQ
 // names queues and consumers.

@@ -146,7 +146,7 @@ func (x *index) Message(m *store.Record, refs []store.Ref, loc store.Loc) {
 			ent.loc = loc
 			continue
 		}
-		a := arrival{ttl: ownTTL(m.Props), now: m.Time}
+		a := arrival{ttl: ownTTL(m.Props), now: min(m.Time, x.e.now())} // it has come before now, whatever the clock was then
 		at.q.restored(at.l, ref.Seq, entry{loc: loc, size: uint32(len(m.Body)), expires: at.q.expiry(&a)})
 	}
 }

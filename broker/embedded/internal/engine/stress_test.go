@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/engine"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/wire"
@@ -202,7 +201,7 @@ func (s *stress) disturb() {
 				s.t.Error(err)
 			}
 		}
-		c.ch.Overdue(time.Now())
+		c.ch.Overdue()
 		c.close()
 		if _, err := s.e.DeleteQueue(c.owner, fmt.Sprint("other", i%3), false, false); err != nil {
 			s.t.Error(err)

@@ -113,16 +113,16 @@ func TestConsumerTimeout(t *testing.T) {
 		c.publish("q", "a", "b")
 		c.consume("q", "x")
 		time.Sleep(time.Minute)
-		if _, late := c.ch.Overdue(time.Now()); late {
+		if _, late := c.ch.Overdue(); late {
 			t.Error("late after one minute")
 		}
 		c.must(c.ch.Ack(1, false))
 		time.Sleep(time.Millisecond)
-		if timeout, late := c.ch.Overdue(time.Now()); !late || timeout != time.Minute {
+		if timeout, late := c.ch.Overdue(); !late || timeout != time.Minute {
 			t.Errorf("got %v, %v, want b late after one minute", timeout, late)
 		}
 		c.must(c.ch.Ack(2, false))
-		if _, late := c.ch.Overdue(time.Now()); late {
+		if _, late := c.ch.Overdue(); late {
 			t.Error("late though all is settled")
 		}
 	})
