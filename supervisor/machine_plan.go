@@ -94,7 +94,7 @@ func (m *machine) stopFrom(p, cause int, delay time.Duration) {
 	m.plan = plan{step: stopAll, from: p, cursor: len(m.kids) - 1, cause: cause, delay: delay}
 	for j := len(m.kids) - 1; j >= p; j-- {
 		switch k := m.kids[j]; k.phase {
-		case waiting: // its turn may come long after its backoff
+		case waiting, queued: // its turn may come long after its backoff, or never
 			m.do(actDown{k.key, k.gen})
 			m.to(k, idle)
 		case over:
