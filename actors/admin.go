@@ -49,7 +49,8 @@ func (s *System) unlock() { <-s.turn }
 // new ones are up, or the surplus ones, those with the highest numbers, are down;
 // what they had not started goes to others. Where the high watermark was just what
 // the workers can run at once it follows, and so does low. The pool keeps its size
-// when it is restarted.
+// when it is restarted. One that was given up is not scaled: the error wraps
+// supervisor.ErrNotRunning.
 func (s *System) Scale(ctx context.Context, name string, workers int) error {
 	p, err := s.pool(name)
 	if err != nil {
@@ -65,12 +66,28 @@ func (s *System) Scale(ctx context.Context, name string, workers int) error {
 		return err
 	}
 	defer s.unlock()
-	if l := p.limits.Load(); l.high == int(p.size.Load())*p.Slots {
+	l := p.limits.Load()
+	if l.high == int(p.size.Load())*p.Slots {
 		s.limit(p, workers*p.Slots, (workers*p.Slots+1)/2)
 	}
-	p.size.Store(int64(workers))
 	p.workers.grow(workers, p.freshWorker) // at once: one at a time it takes minutes for 100,000
-	return s.system.Scale(ctx, "pool:"+p.Name, workers)
+	err = p.scale(ctx, workers)
+	if errors.Is(err, supervisor.ErrNotRunning) && p.limits.Load() != l {
+		s.limit(p, l.high, l.low)
+	}
+	return err
+}
+
+// scale has the supervisor of the workers have so many. One that does not run,
+// because it was given up, keeps those that it had.
+func (p *pool) scale(ctx context.Context, workers int) error {
+	old := p.size.Swap(int64(workers))
+	err := p.system.Scale(ctx, "pool:"+p.Name, workers)
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		p.size.Store(old)
+		return fmt.Errorf("actors: scale %s: %w: it keeps its %d workers, restart it first", p.Name, supervisor.ErrNotRunning, old)
+	}
+	return err
 }
 
 // checkWorkers holds a number of workers against the bounds of a pool.
@@ -101,7 +118,8 @@ func (s *System) Pause(ctx context.Context, name string) error {
 	return s.intakeChanged(ctx, p)
 }
 
-// Resume ends a Pause. It does not wait for the consumer.
+// Resume ends a Pause. It does not wait for the consumer. A pool that was given up
+// takes nothing after it either, and that is an error.
 func (s *System) Resume(ctx context.Context, name string) error {
 	p, err := s.pool(name)
 	if err != nil {
@@ -110,7 +128,13 @@ func (s *System) Resume(ctx context.Context, name string) error {
 	if p.suspended.CompareAndSwap(true, false) {
 		p.log.Info("resumed by an operator")
 	}
-	return s.intakeChanged(ctx, p)
+	if err := s.intakeChanged(ctx, p); err != nil {
+		return err
+	}
+	if p.parked.Load() {
+		return fmt.Errorf("actors: resume %s: it was given up, and takes nothing until it is restarted", p.Name)
+	}
+	return nil
 }
 
 // Limit changes the watermarks of a pool, 0 <= low < high. Its consumer is replaced

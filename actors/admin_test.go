@@ -280,9 +280,22 @@ func TestAParkedPoolTakesNothing(t *testing.T) {
 		}
 		r.put(5, "nap")
 		r.until("the other pool runs on", func() bool { return r.broker.Acked() == 5 })
+		before := r.stats2("sick")
+		if err := r.system.Scale(t.Context(), "sick", 2); !errors.Is(err, supervisor.ErrNotRunning) {
+			t.Errorf("scaled: %v", err)
+		}
+		if err := r.system.Resume(t.Context(), "sick"); err == nil {
+			t.Error("it was resumed")
+		}
+		if s := r.stats2("sick"); s.Size != 3 || s.High != before.High || s.Low != before.Low {
+			t.Errorf("a scale that failed left size %d, watermarks %d/%d", s.Size, s.High, s.Low)
+		}
 		ill.Store(false)
 		r.expect(r.system.Restart(t.Context(), "pool:sick"))
 		r.until("all are acked", func() bool { return r.broker.Acked() == 15 })
+		if n := find(r.system.Tree(), "pool:sick"); n.Detail != "3/3" {
+			t.Errorf("the pool is %s", n.Detail)
+		}
 		r.expect(r.finish())
 	})
 }

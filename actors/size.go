@@ -111,10 +111,9 @@ func (p *pool) load(size int) load {
 
 func (p *pool) resize(ctx context.Context, size, next int) {
 	p.log.Info("following the load", "workers", size, "to", next)
-	p.size.Store(int64(next))
 	ctx, cancel := context.WithTimeout(ctx, scaleLimit)
 	defer cancel()
-	if err := p.system.Scale(ctx, "pool:"+p.Name, next); err != nil && ctx.Err() == nil {
+	if err := p.scale(ctx, next); err != nil && ctx.Err() == nil {
 		p.log.Warn("cannot change the number of workers", "to", next, "err", err)
 	}
 }

@@ -206,6 +206,5 @@ func (s *System) turnInto(ctx context.Context, p *pool, o Pool) error {
 	if o.Size != nil || int(p.size.Load()) == o.Workers {
 		return nil
 	}
-	p.size.Store(int64(o.Workers))
-	return s.system.Scale(ctx, "pool:"+p.Name, o.Workers)
+	return p.scale(ctx, o.Workers)
 }
