@@ -12,6 +12,7 @@
 // the database keeps what it has committed. The effect of the function is in the
 // database exactly once. It needs no lease.
 //
-// As a dedup.Store the table has leases by the clock of the database's client, so
-// clocks that differ by more than a lease let two processes run a task at once.
+// As a dedup.Store the table has leases by the clock of the database, with PostgreSQL
+// the server's: those of its clients may differ. When that one is set forward, leases
+// end early by as much, and two processes may run a task at once.
 package sqlstore

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
@@ -146,5 +147,29 @@ func TestOddKeys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLeasesLastByTheClockOfTheDatabase: a process whose clock is behind by more than a
+// lease holds it for as long as any other. In the bubble it is the year 2000.
+func TestLeasesLastByTheClockOfTheDatabase(t *testing.T) {
+	_, s, _ := openPostgres(t, "")
+	table := strings.Fields(s.Schema())[5] // CREATE TABLE IF NOT EXISTS table
+	synctest.Test(t, func(t *testing.T) {
+		late, err := sql.Open("pgx", os.Getenv(postgresEnv))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = late.Close() }()
+		s := sqlstore.New(late, sqlstore.Options{Dialect: sqlstore.Postgres, Table: table})
+		if state, _, err := s.Begin(t.Context(), "key", time.Hour); err != nil || state != dedup.Fresh {
+			t.Errorf("the first: %v, %v", state, err)
+		}
+	})
+	if state, _, err := s.Begin(t.Context(), "key", time.Hour); err != nil || state != dedup.Running {
+		t.Errorf("the second: %v, %v, want running", state, err)
+	}
+	if n, err := s.Sweep(t.Context(), time.Hour); err != nil || n != 0 {
+		t.Errorf("swept %d, %v, want nothing", n, err)
 	}
 }

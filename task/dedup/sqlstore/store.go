@@ -53,8 +53,9 @@ func New(db *sql.DB, o Options) *Store {
 }
 
 // Schema is the statement that makes the table if it is missing. until is in Unix
-// milliseconds: the end of the lease, and when done is 1, when it was marked. id is the
-// key, or its SHA-256 where the key is longer than 512 bytes or no text.
+// milliseconds by the clock of the database: the end of the lease, and when done is 1,
+// when it was marked. id is the key, or its SHA-256 where the key is longer than 512
+// bytes or no text.
 func (s *Store) Schema() string {
 	return "CREATE TABLE IF NOT EXISTS " + s.o.Table +
 		" (id VARCHAR(512) PRIMARY KEY, token BIGINT NOT NULL, until BIGINT NOT NULL, done SMALLINT NOT NULL)"
@@ -72,7 +73,7 @@ func (s *Store) Create(ctx context.Context) error {
 // for that time, and returns how many. Call it now and then: a day is usual for keep,
 // and it must be longer than a message may come again.
 func (s *Store) Sweep(ctx context.Context, keep time.Duration) (int64, error) {
-	r, err := s.db.ExecContext(ctx, s.q("DELETE FROM @ WHERE until < ?"), time.Now().Add(-keep).UnixMilli())
+	r, err := s.db.ExecContext(ctx, s.q("DELETE FROM @ WHERE until < NOW - ?"), keep.Milliseconds())
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: sweep: %w", err)
 	}
@@ -107,41 +108,39 @@ func (s *Store) Once(ctx context.Context, key string, effect func(ctx context.Co
 // done yet; if it was, the caller is to do nothing and roll back. Mark first: the row
 // keeps others with the same key waiting until the end of tx.
 func (s *Store) Mark(ctx context.Context, tx *sql.Tx, key string) (bool, error) {
-	now := time.Now().UnixMilli()
-	r, err := tx.ExecContext(ctx, s.q("UPDATE @ SET done = 1, until = ? WHERE id = ? AND done = 0"), now, idOf(key))
+	r, err := tx.ExecContext(ctx, s.q("UPDATE @ SET done = 1, until = NOW WHERE id = ? AND done = 0"), idOf(key))
 	if n, failed := affected(r, err); failed != nil || n > 0 {
 		return n > 0, wrap("mark", key, failed)
 	}
-	n, err := s.insert(ctx, tx, key, 1, now, 1)
+	n, err := s.insert(ctx, tx, key, 1, 0, 1)
 	return n > 0, wrap("mark", key, err)
 }
 
 // Begin implements dedup.Store.
 func (s *Store) Begin(ctx context.Context, key string, lease time.Duration) (dedup.State, dedup.Token, error) {
-	now := time.Now()
-	token, until := now.UnixNano(), now.Add(lease).UnixMilli()
-	n, err := s.insert(ctx, s.db, key, token, until, 0)
+	token := time.Now().UnixNano()
+	n, err := s.insert(ctx, s.db, key, token, lease, 0)
 	if err != nil {
 		return 0, 0, wrap("begin", key, err)
 	}
 	if n > 0 {
 		return dedup.Fresh, dedup.Token(token), nil
 	}
-	var old, end int64
+	var old, end, now int64
 	var done int
-	row := s.db.QueryRowContext(ctx, s.q("SELECT token, until, done FROM @ WHERE id = ?"), idOf(key))
-	switch err := row.Scan(&old, &end, &done); {
+	row := s.db.QueryRowContext(ctx, s.q("SELECT token, until, done, NOW FROM @ WHERE id = ?"), idOf(key))
+	switch err := row.Scan(&old, &end, &done, &now); {
 	case errors.Is(err, sql.ErrNoRows):
 		return dedup.Running, 0, nil // it was given back just now
 	case err != nil:
 		return 0, 0, wrap("begin", key, err)
 	case done == 1:
 		return dedup.Done, 0, nil
-	case end > now.UnixMilli():
+	case end > now:
 		return dedup.Running, 0, nil
 	}
 	token = max(token, old+1)
-	r, err := s.db.ExecContext(ctx, s.q("UPDATE @ SET token = ?, until = ? WHERE id = ? AND token = ? AND until = ? AND done = 0"), token, until, idOf(key), old, end)
+	r, err := s.db.ExecContext(ctx, s.q("UPDATE @ SET token = ?, until = NOW + ? WHERE id = ? AND token = ? AND until = ? AND done = 0"), token, lease.Milliseconds(), idOf(key), old, end)
 	if n, err = affected(r, err); err != nil || n == 0 {
 		return dedup.Running, 0, wrap("begin", key, err)
 	}
@@ -150,13 +149,13 @@ func (s *Store) Begin(ctx context.Context, key string, lease time.Duration) (ded
 
 // Renew implements dedup.Store.
 func (s *Store) Renew(ctx context.Context, key string, t dedup.Token, lease time.Duration) error {
-	return s.change(ctx, "renew", key, "UPDATE @ SET until = ? WHERE id = ? AND token = ? AND done = 0", time.Now().Add(lease).UnixMilli(), idOf(key), int64(t))
+	return s.change(ctx, "renew", key, "UPDATE @ SET until = NOW + ? WHERE id = ? AND token = ? AND done = 0", lease.Milliseconds(), idOf(key), int64(t))
 }
 
 // Done implements dedup.Store.
 func (s *Store) Done(ctx context.Context, key string, t dedup.Token) error {
 	// A key that the handler has marked in a transaction of its own is done as well.
-	return s.change(ctx, "done", key, "UPDATE @ SET done = 1, until = ? WHERE id = ? AND token = ?", time.Now().UnixMilli(), idOf(key), int64(t))
+	return s.change(ctx, "done", key, "UPDATE @ SET done = 1, until = NOW WHERE id = ? AND token = ?", idOf(key), int64(t))
 }
 
 // Release implements dedup.Store. The row stays until Sweep: the next holder's
@@ -198,9 +197,9 @@ type execer interface {
 
 // insert adds the key unless it is there. It does so without an error for the second
 // one, which would end a transaction of PostgreSQL.
-func (s *Store) insert(ctx context.Context, to execer, key string, token, until int64, done int) (int64, error) {
-	query := "INSERT INTO @ (id, token, until, done) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-	return affected(to.ExecContext(ctx, s.q(query), idOf(key), token, until, done))
+func (s *Store) insert(ctx context.Context, to execer, key string, token int64, lease time.Duration, done int) (int64, error) {
+	query := "INSERT INTO @ (id, token, until, done) VALUES (?, ?, NOW + ?, ?) ON CONFLICT (id) DO NOTHING"
+	return affected(to.ExecContext(ctx, s.q(query), idOf(key), token, lease.Milliseconds(), done))
 }
 
 func affected(r sql.Result, err error) (int64, error) {
@@ -217,9 +216,20 @@ func wrap(what, key string, err error) error {
 	return fmt.Errorf("sqlstore: %s %q: %w", what, key, err)
 }
 
-// q puts in the table's name and the parameters of the dialect.
+// The time now in Unix milliseconds. That of PostgreSQL goes on within a transaction,
+// which may have waited for another one.
+const (
+	nowSQLite   = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+	nowPostgres = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+)
+
+// q puts in the table's name, and the time and the parameters of the dialect.
 func (s *Store) q(query string) string {
-	query = strings.Replace(query, "@", s.o.Table, 1)
+	now := nowSQLite
+	if s.o.Dialect == Postgres {
+		now = nowPostgres
+	}
+	query = strings.Replace(strings.Replace(query, "NOW", now, 1), "@", s.o.Table, 1)
 	if s.o.Dialect != Postgres {
 		return query
 	}
