@@ -262,6 +262,7 @@ func (s *Spool) adopt() error {
 		}
 		s.takeOver(g, &found)
 	}
+	s.clear()
 	s.count()
 	return nil
 }

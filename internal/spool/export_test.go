@@ -13,6 +13,9 @@ func (s *Spool) Break(writeAt func(*os.File, []byte, int64) (int, error), sync f
 	}
 }
 
+// Lock takes a file as a process that owns it does.
+func Lock(f *os.File) error { return lock(f) }
+
 // Bounds of records in the text of a segment, for tests that damage one.
 func Bounds(text []byte) [][2]int64 {
 	var b [][2]int64

@@ -2,9 +2,11 @@ package spool
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // errForeign: the file is none of the spool's.
@@ -25,6 +27,30 @@ func readable(path string) error {
 		return errForeign
 	}
 	return err
+}
+
+// unborn is how long a process may take between making a file and owning it.
+const unborn = time.Minute
+
+// clear removes what a crash has left of a segment that was being made: nothing was
+// put into it yet.
+func (s *Spool) clear() {
+	ours := regexp.MustCompile(`^\d{19}-\d+\` + segmentSuffix + `\` + newSuffix + `$`)
+	entries, _ := os.ReadDir(s.o.Dir) // adopt has just read it
+	for _, e := range entries {
+		path := filepath.Join(s.o.Dir, e.Name())
+		info, err := e.Info()
+		if err != nil || !ours.MatchString(e.Name()) || !info.Mode().IsRegular() || time.Since(info.ModTime()) < unborn {
+			continue
+		}
+		taken, err := owned(path)
+		if err == nil && !taken {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.o.Logger.Warn("cannot remove what a crash has left in the spool: it holds no message, remove it", "file", path, "err", err)
+		}
+	}
 }
 
 // ignore says once which file is left alone.

@@ -55,6 +55,42 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
+// TestLeftovers of a crash while a segment was made are removed; one that is just being
+// made, one that a process owns and one with another name are not.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	const left, owned, fresh, other = "0000000000000000001-1.seg.new", "0000000000000000002-1.seg.new", "0000000000000000003-1.seg.new", "notes.new"
+	for _, name := range []string{left, owned, fresh, other} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("MGS"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != fresh {
+			if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f, err := os.Open(filepath.Join(dir, owned))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := spool.Lock(f); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, 0)
+	defer shut(t, s)
+	if sum := look(t, dir); sum.Damaged != 0 || len(sum.Kept)+len(sum.Foreign)+sum.Messages != 0 {
+		t.Errorf("look: %+v", sum)
+	}
+	entries, err := os.ReadDir(dir)
+	if names := fmt.Sprint(entries); err != nil || strings.Contains(names, left) ||
+		!strings.Contains(names, owned) || !strings.Contains(names, fresh) || !strings.Contains(names, other) {
+		t.Errorf("there are %s, %v", names, err)
+	}
+}
+
 // ladderless is a broker without ladder until somebody declares it, and perhaps without
 // the queue.
 type ladderless struct {

@@ -19,6 +19,7 @@ import (
 const (
 	segmentSuffix = ".seg"
 	damagedSuffix = ".damaged"
+	newSuffix     = ".new" // of a segment that is being made
 )
 
 // errOwned: another process has the segment.
@@ -80,7 +81,7 @@ func sizeOf(files ...[]string) (n int64) {
 // create makes an empty segment and makes its name durable.
 func create(dir string, now time.Time, d disk) (*segment, error) {
 	path := filepath.Join(dir, segmentName(now, os.Getpid()))
-	fresh := path + ".new" // a name that nobody looks at until it is locked
+	fresh := path + newSuffix // a name that nobody looks at until it is locked
 	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
