@@ -20,6 +20,10 @@ const DefaultMaxBody = 1 << 20
 // AMQP's own limit, and RabbitMQ keeps unsettled deliveries in memory.
 const MaxHigh = 1_000_000
 
+// MaxName bounds the names of queues, in bytes: AMQP's short strings have no more,
+// and a longer one ends the connection that all pools share.
+const MaxName = 255
+
 // MaxThreads bounds Pool.Workers with mode Thread. Go ends a program that has
 // 10,000 threads, and a worker may have two for a time, see Pool.Timeout.
 const MaxThreads = 4000
@@ -117,6 +121,8 @@ func (p Pool) problems() []error {
 	check(p.Slots <= MaxHigh/max(p.Workers, 1), "Workers*Slots must be at most %d", MaxHigh)
 	check(p.Queue.Name != "", "Queue.Name is empty")
 	check(p.Queue.Dead != nil && p.Queue.Dead.Name != "", "Queue.Dead is missing: bad messages need a dead-letter queue")
+	check(len(p.Queue.Name) <= MaxName && (p.Queue.Dead == nil || len(p.Queue.Dead.Name) <= MaxName),
+		"Queue.Name or Queue.Dead.Name has more than %d bytes", MaxName)
 	check(p.Codec != nil, "Codec is missing")
 	check(p.Mode <= Oneshot, "Mode %d is unknown", p.Mode)
 	if p.Mode == Process || p.Mode == Oneshot {

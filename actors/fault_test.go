@@ -198,12 +198,13 @@ func TestServiceIsSupervised(t *testing.T) {
 func TestNewJoinsAllProblems(t *testing.T) {
 	_, err := New(Options{Pools: []Pool{
 		{Name: "a", Workers: -1, High: 2, Low: 2, Mode: Thread, Slots: 2},
+		{Name: "b", Queue: broker.Queue{Name: "q", Dead: &broker.Queue{Name: strings.Repeat("d", MaxName+1)}}},
 		{Name: "a", Mode: 7, High: MaxHigh + 1, Timeout: -1, MaxBody: -1, Retry: Retry{MaxAttempts: -1}},
 	}})
 	for _, want := range []string{
 		"Dialer is missing", "Workers is -1", "Low is 2, it must be below High (2)", "a thread runs one task at a time",
 		"Queue.Name is empty", "Queue.Dead is missing", "Codec is missing", "Mux is missing", "Mode 7 is unknown",
-		"High is 1000001", "must not be negative", "MaxBody is -1", "MaxAttempts is -1", `the name "a" is taken`,
+		"Queue.Dead.Name has more than 255 bytes", "High is 1000001", "must not be negative", "MaxBody is -1", "MaxAttempts is -1", `the name "a" is taken`,
 	} {
 		if !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/actors"
+	"github.com/magne-actors/magne-actors/broker/amqp"
 )
 
 // check looks at values that are right by themselves and wrong together.
@@ -109,11 +110,22 @@ func (f *File) checkPool(p *Pool) {
 	f.checkSlots(p, at)
 	f.checkWatermarks(p, at+".watermarks")
 	f.checkRetry(p, at+".retry")
-	if f.read.usable(at+".queue") && strings.HasPrefix(p.Queue, "amq.") {
-		f.read.complain(at+".queue", "RabbitMQ keeps names that begin with amq. for itself: choose another")
-	}
+	f.checkQueue(p.Queue, at+".queue")
 	for _, name := range sortedNames(p.Tasks) {
 		f.checkTask(at+".tasks"+component(name), p.Tasks[name])
+	}
+}
+
+// checkQueue: a name that AMQP cannot carry ends the connection of all pools, again
+// and again.
+func (f *File) checkQueue(name, at string) {
+	longest := actors.MaxName - len(amqp.DeadQueue(""))
+	switch {
+	case !f.read.usable(at):
+	case strings.HasPrefix(name, "amq."):
+		f.read.complain(at, "RabbitMQ keeps names that begin with amq. for itself: choose another")
+	case len(name) > longest:
+		f.read.complain(at, "%d bytes, and at most %d are possible: the queue of its dead letters is called %s", len(name), longest, amqp.DeadQueue("QUEUE"))
 	}
 }
 

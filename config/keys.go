@@ -192,7 +192,7 @@ func intakeKeys() []key {
 		},
 		{
 			path: "pools.<pool>.queue", kind: text, rule: "the pool's name; in upper case with codec magne", shown: "hello",
-			pattern: `^[^\x00-\x1f]{1,255}$`, patternDoc: "1 to 255 characters that can be printed",
+			pattern: `^[^\x00-\x1f]{1,241}$`, patternDoc: "1 to 241 characters that can be printed",
 			doc: "The queue to consume from.",
 		},
 		{
