@@ -47,6 +47,7 @@ type pending struct {
 	confirm  *amqp091.DeferredConfirmation
 	done     func(error)
 	returned string // the broker's reason, when it came back
+	acked    bool   // at the end of the channel: although an earlier one was not answered
 }
 
 // errOutlet: the channel has ended, and another one may do.
@@ -139,8 +140,10 @@ func (o *outlet) collect() {
 	o.giveUp(rest, said, cause)
 }
 
-// end takes what is unconfirmed. Nothing is published by this channel from then on.
+// end takes what is unconfirmed, or whose confirm is held back by the library. Nothing is
+// published by this channel from then on.
 func (o *outlet) end() (rest []pending) {
+	o.heed()
 	o.mu.Lock()
 	if !isClosed(o.done) {
 		close(o.done)
@@ -151,9 +154,25 @@ func (o *outlet) end() (rest []pending) {
 	return rest
 }
 
+// heed notes what was acked out of order, and then what came back: the return of each of
+// those has arrived. A refusal is not told there from the end of the channel.
+func (o *outlet) heed() {
+	o.mu.Lock()
+	for i := range o.pending {
+		o.pending[i].acked = o.pending[i].confirm.Acked()
+	}
+	o.mu.Unlock()
+	o.takeReturns()
+}
+
 func (o *outlet) giveUp(rest []pending, said *amqp091.Error, cause error) {
 	for i := range rest {
-		rest[i].done(rest[i].lost(said, cause))
+		x := &rest[i]
+		if x.acked {
+			x.done(x.outcome(true))
+		} else {
+			x.done(x.lost(said, cause))
+		}
 		<-o.l.slots
 	}
 }

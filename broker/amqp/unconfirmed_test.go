@@ -71,6 +71,50 @@ func TestConfirmIsMissing(t *testing.T) {
 	}
 }
 
+// TestConfirmedBehindAMissingOne: what the broker has answered is known, although the
+// confirm of an earlier publication never comes.
+func TestConfirmedBehindAMissingOne(t *testing.T) {
+	n := testenv.SharedNode(t)
+	const messages = 3
+	for name, cut := range map[string]bool{"in time": false, "with the connection": true} {
+		t.Run(name, func(t *testing.T) {
+			s := dial(t, amqp.Dialer{URL: n.URL, ConfirmTimeout: 5 * time.Second, NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := new(net.Dialer).DialContext(ctx, network, address)
+				return newEdited(c, func(frame []byte) []byte {
+					switch a := answerIn(frame); {
+					case a.method == 0:
+						return frame
+					case a.tag < messages:
+						return nil
+					}
+					if cut { // once this is read
+						_ = c.Close()
+					}
+					return append(answer{ack, 2, false}.frame(frame[1:3]), answer{ack, 3, false}.frame(frame[1:3])...)
+				}), err
+			}})
+			q := broker.Queue{Name: testenv.Name(t)}
+			consume(t, s, q, 10)
+			var all sync.WaitGroup
+			outcomes := make([]error, messages)
+			for i, key := range []string{q.Name, q.Name + ".none", q.Name} {
+				all.Add(1)
+				err := s.Publish(t.Context(), &broker.Publication{RoutingKey: key}, func(err error) {
+					defer all.Done()
+					outcomes[i] = err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			all.Wait()
+			if !errors.Is(outcomes[0], broker.ErrUnknown) || !errors.Is(outcomes[1], broker.ErrUnroutable) || outcomes[2] != nil {
+				t.Errorf("got %v; want unknown, unroutable, nil", outcomes)
+			}
+		})
+	}
+}
+
 // TestRefusedAmongConfirmed: the broker refuses one message while an earlier one is
 // open, and then confirms all up to a later one. The refused one stays refused.
 func TestRefusedAmongConfirmed(t *testing.T) {
