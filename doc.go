@@ -28,7 +28,8 @@
 //   - task: messages, handlers, the mux, outcome errors; task/codec: body formats;
 //     task/builtin and task/httptask: handlers without code
 //   - broker: the seam to a message broker; broker/amqp: the client of RabbitMQ and
-//     its like; broker/embedded: a broker inside the process; broker/brokertest:
+//     its like; broker/publisher: publishing over lost connections, for Go programs
+//     that make tasks; broker/embedded: a broker inside the process; broker/brokertest:
 //     what an implementation must pass
 //   - actors: the runtime; supervisor: OTP supervisors and the tree
 //   - config: magne.yaml

@@ -118,11 +118,14 @@ func faultPackages() map[string]Package {
 }
 
 // copyPackages deal with copies of messages: dead letters, and what waits for the
-// broker.
+// broker, as all that is published may.
 func copyPackages() map[string]Package {
 	return map[string]Package{
 		"internal/dlq":   {Imports: []string{"broker", "broker/amqp", "internal/ladder"}},
 		"internal/spool": {Imports: []string{"broker", "broker/amqp", "internal/dlq", "internal/ladder"}},
+
+		"broker/publisher": {Imports: []string{"broker", "internal/ladder", "internal/restart", "internal/spool", "task", "task/codec"}},
+		"examples/publish": {Imports: []string{"broker", "broker/amqp", "broker/publisher", "task"}},
 	}
 }
 
@@ -199,7 +202,7 @@ func thirdParty() []ThirdParty {
 		{Path: "github.com/spf13/cobra", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/schollz/progressbar/v3", Packages: []string{"cmd/magne-actors"}},
 		{Path: "github.com/mattn/go-isatty", Packages: []string{"cmd/magne-actors", "bench"}},
-		{Path: "github.com/google/uuid", Packages: []string{"cmd/magne-actors"}},
+		{Path: "github.com/google/uuid", Packages: []string{"broker/publisher", "cmd/magne-actors"}},
 		{Path: "github.com/prometheus/procfs", Packages: []string{"bench"}},
 		{Path: "github.com/prometheus/client_golang", Packages: []string{"internal/metrics"}, Tests: true},
 		{Path: "github.com/prometheus/client_model", Packages: []string{"internal/metrics"}},
@@ -242,6 +245,9 @@ func goroutines() map[string]string {
 		"broker/amqp/dialer.go":    "closes a connection, which the library does with a deadline only in its own time",
 		"broker/amqp/publisher.go": "confirms and blocked connections of one session, counted in its WaitGroup; end when it dies",
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
+
+		"broker/publisher/guard.go":     "guard: a dial, the sender, the flush and the end of one session; end with it. A panic or Goexit is the end of it",
+		"broker/publisher/publisher.go": "the owner; ends at Close, and answers whoever waits however it ends",
 
 		"broker/embedded/broker.go": "Close of all connections at once; each ends with its deadline",
 		"broker/embedded/conn.go":   "the writer of a connection, counted in it; ends with it",

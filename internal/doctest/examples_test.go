@@ -98,6 +98,34 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
+// TestPublish: to the broker, or without one to the disk.
+func TestPublish(t *testing.T) {
+	w := newWorld(t)
+	d := w.start(t, "magne-actors", "run", "-c", quickstart)
+	d.awaitLog("consuming")
+	publish := func(url string, args ...string) string {
+		cmd := exec.CommandContext(t.Context(), w.path("publish"), args...)
+		cmd.Env, cmd.Stdin = append(w.env(), "AMQP_URL="+url), strings.NewReader("Ada\nGrace\n")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("publish %v: %v", args, err)
+		}
+		return string(out)
+	}
+	if out := publish(w.url); !strings.Contains(out, "2 confirmed, 0 in the spool") {
+		t.Error(out)
+	}
+	spool := filepath.Join(w.tmp, "spool")
+	if out := publish("amqp://127.0.0.1:1/", "-spool", spool); !strings.Contains(out, "0 confirmed, 2 in the spool") {
+		t.Error(out)
+	}
+	w.run(t, "magne-actors", "spool", "flush", "--url", w.url, "--spool-dir", spool)
+	until(t, "all four tasks are done", func() bool {
+		return strings.Contains(w.run(t, "magne-actors", "inspect", "-c", quickstart, "work", "-o", "json"), `"succeeded": 4`)
+	})
+	d.stop()
+}
+
 func writePicture(t *testing.T, path string, width, height int) {
 	t.Helper()
 	m := image.NewGray(image.Rect(0, 0, width, height))

@@ -26,7 +26,7 @@ const patience = 60 * time.Second
 var bin string
 
 var programs = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-o", bin, "./cmd/magne-actors", "./examples/embed").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", bin, "./cmd/magne-actors", "./examples/embed", "./examples/publish").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

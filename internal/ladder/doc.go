@@ -24,5 +24,5 @@
 //
 // The names carry a version: arguments of a queue cannot be changed.
 //
-// Everything here is a pure function.
+// Everything here is a pure function, but for [Way], which declares what they name.
 package ladder

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 const (
@@ -162,7 +163,11 @@ func (s *Spool) publish(ctx context.Context, session broker.Session, e *entry) e
 		s.lose(e, err)
 		return nil
 	default:
-		if err := s.pave(ctx, session, p); err != nil {
+		if queue, delayed := ladder.Delayed(p); delayed {
+			// Whoever has put it here may have had no broker to do so.
+			err = s.way.Pave(ctx, session, queue)
+		}
+		if err != nil {
 			s.answered(e, err)
 			return nil
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 // DefaultMaxBytes is the default of Options.MaxBytes.
@@ -55,7 +56,7 @@ type Spool struct {
 	stats   broker.SpoolStats
 	entries map[*entry]struct{} // all that are not done, for their age
 
-	way way // of delayed messages
+	way ladder.Way // of delayed messages
 
 	active   *segment              // the committer's: takes the next message
 	foreign  map[string]bool       // the committer's: files that were named once

@@ -1,0 +1,82 @@
+package ladder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/magne-actors/magne-actors/broker"
+)
+
+// paveTimeout bounds the declaration of the ladder, which takes RabbitMQ 2 s.
+const paveTimeout = 30 * time.Second
+
+// Delayed returns the queue that a publication to the ladder is for. ok is false for
+// one that does not wait on the broker.
+func Delayed(p *broker.Publication) (queue string, ok bool) {
+	queue, ok = p.Headers[HeaderQueue].(string)
+	return queue, ok && strings.HasPrefix(p.Exchange, QueuePrefix)
+}
+
+// Way sees to it that delayed messages find their way: that the ladder is declared, and
+// leads to their queues, once for each session. The zero value is ready for use, by
+// several goroutines.
+type Way struct {
+	mu      sync.Mutex
+	session broker.Session
+	tried   bool            // to declare the ladder on session
+	queues  map[string]bool // into which it leads
+}
+
+// Pave declares what a delay for queue takes, where it is missing. It may block for
+// 30 s. Who may not declare relies on somebody having done so. The error wraps
+// [broker.ErrTopology] when there is no such queue.
+func (w *Way) Pave(ctx context.Context, session broker.Session, queue string) error {
+	if w.leads(session, queue) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, paveTimeout)
+	defer cancel()
+	err := session.Apply(ctx, Exit(queue))
+	if errors.Is(err, broker.ErrTopology) && w.first(session) { // no ladder, or no queue
+		if err = session.Apply(ctx, Topology()); err == nil {
+			err = session.Apply(ctx, Exit(queue))
+		}
+	}
+	if err != nil && !errors.Is(err, broker.ErrForbidden) {
+		return fmt.Errorf("declare what a delay for queue %q takes: %w", queue, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on(session)
+	w.queues[queue] = true
+	return nil
+}
+
+// on forgets what is known of other sessions; mu is locked.
+func (w *Way) on(session broker.Session) {
+	if w.session != session {
+		w.session, w.tried, w.queues = session, false, map[string]bool{}
+	}
+}
+
+// first is true once for each session: a queue that does not exist is no reason to
+// declare the ladder with each message.
+func (w *Way) first(session broker.Session) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on(session)
+	first := !w.tried
+	w.tried = true
+	return first
+}
+
+func (w *Way) leads(session broker.Session, queue string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on(session)
+	return w.queues[queue]
+}
