@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/queueargs"
 	"github.com/magne-actors/magne-actors/broker/embedded/internal/routing"
@@ -208,7 +209,8 @@ func (e *Engine) save(in *inbound, queues []*Queue, w *confirm) (loc store.Loc, 
 		return store.Loc{}, 0, nil
 	}
 	m := in.msg
-	r := store.Record{Time: in.now, Exchange: m.exchange, Key: m.key, Props: m.props, Body: m.body}
+	// The machine's clock, for a later life of the broker: by then it may have been set right.
+	r := store.Record{Time: time.Now().UnixMicro(), Exchange: m.exchange, Key: m.key, Props: m.props, Body: m.body}
 	var waiter store.Waiter
 	if w != nil {
 		waiter = w
