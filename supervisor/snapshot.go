@@ -46,10 +46,11 @@ type Node struct {
 	CPU         float64       `json:"cpu_percent,omitempty"` // 100 is one CPU
 	TasksDone   *int64        `json:"tasks_done,omitempty"`
 	TasksFailed *int64        `json:"tasks_failed,omitempty"`
-	Generation  int64         `json:"generation,omitempty"` // how many processes there have been
-	Step        string        `json:"step,omitempty"`       // of its start, the last one that it told
-	LastExit    string        `json:"last_exit,omitempty"`  // in one line
-	Exits       []ProcessExit `json:"exits,omitempty"`      // the newest first; only from System.Inspect
+	Generation  int64         `json:"generation,omitempty"`  // how many processes there have been
+	LogDropped  int64         `json:"log_dropped,omitempty"` // lines and frames of the present process over logs.rate
+	Step        string        `json:"step,omitempty"`        // of its start, the last one that it told
+	LastExit    string        `json:"last_exit,omitempty"`   // in one line
+	Exits       []ProcessExit `json:"exits,omitempty"`       // the newest first; only from System.Inspect
 
 	Spool *Spool `json:"spool,omitempty"` // of the node that has the connection to a broker
 

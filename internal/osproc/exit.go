@@ -39,7 +39,8 @@ type Exit struct {
 	MaxRSS       int64         // bytes, of the process itself
 	User, System time.Duration // CPU time of it and of its children that it waited for
 
-	Tail []Line // the last lines of the log
+	Tail    []Line // the last lines of the log
+	Dropped int    // lines that exceeded the rate after the last one that Log.Func got
 }
 
 // String says the exit in one line, such as "exit status 1 after 41ms".

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,7 +50,8 @@ type sink struct {
 	next    int    // where the next line of the ring goes
 	tokens  float64
 	last    time.Time // when tokens was right
-	dropped int
+	dropped int       // since the last line that Func got
+	total   atomic.Int64
 }
 
 func newSink(l Log, now func() time.Time) *sink {
@@ -64,6 +66,7 @@ func (s *sink) add(stream Stream, text []byte, cut int) {
 	s.remember(line) // also when it is dropped: an autopsy wants the end
 	if !s.allow(line.Time) {
 		s.dropped++
+		s.total.Add(1)
 		return
 	}
 	line.Dropped, s.dropped = s.dropped, 0
@@ -102,6 +105,13 @@ func (s *sink) lines() []Line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Concat(s.tail[s.next:], s.tail[:s.next])
+}
+
+// left returns how many lines exceeded the rate since the last one that Func got.
+func (s *sink) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped
 }
 
 // pump reads a stream to its end, or to an error, which is the read deadline

@@ -44,6 +44,9 @@ func (*Proc) Done() <-chan struct{} { return nil }
 // Exit returns the zero Exit.
 func (*Proc) Exit() Exit { return Exit{} }
 
+// Dropped returns 0.
+func (*Proc) Dropped() int64 { return 0 }
+
 // Signal returns an error that wraps ErrNotSupported.
 func (*Proc) Signal(syscall.Signal) error { return fmt.Errorf("osproc: %w", ErrNotSupported) }
 

@@ -66,6 +66,9 @@ func (p *Proc) Exit() Exit {
 // Tail returns the last lines of the log, the oldest first.
 func (p *Proc) Tail() []Line { return p.sink.lines() }
 
+// Dropped is how many lines of the log have exceeded the rate so far. It never blocks.
+func (p *Proc) Dropped() int64 { return p.sink.total.Load() }
+
 // Signal sends a signal to the process alone. The error wraps os.ErrProcessDone
 // when it is dead.
 func (p *Proc) Signal(sig syscall.Signal) error {
@@ -210,7 +213,7 @@ func (p *Proc) finish() {
 		}
 	}
 	p.pumps.Wait()
-	e.Tail = p.sink.lines()
+	e.Tail, e.Dropped = p.sink.lines(), p.sink.left()
 	p.mu.Lock()
 	if !p.asked.IsZero() {
 		e.Stopping = time.Since(p.asked)

@@ -110,6 +110,10 @@ func TestSink(t *testing.T) {
 	s.pump(Stdout, strings.NewReader("a\n\nabcdef\nlost\nlost\n"))
 	now = now.Add(time.Second)
 	s.pump(Stderr, strings.NewReader("abcdefghi\nxyz"))
+	s.pump(Stdout, strings.NewReader("over\nover\n"))
+	if s.left() != 2 || s.total.Load() != 5 {
+		t.Errorf("%d lines left out at the end, %d in all", s.left(), s.total.Load())
+	}
 	want := []Line{
 		{Text: "a"},
 		{},
@@ -123,7 +127,7 @@ func TestSink(t *testing.T) {
 	for _, l := range s.lines() {
 		tail = append(tail, l.Stream.String()+" "+l.Text)
 	}
-	if diff := cmp.Diff([]string{"stdout lost", "stderr abcd", "stderr xyz"}, tail); diff != "" {
+	if diff := cmp.Diff([]string{"stderr xyz", "stdout over", "stdout over"}, tail); diff != "" {
 		t.Errorf("tail (-want +got):\n%s", diff)
 	}
 }

@@ -22,6 +22,7 @@ func process(n *supervisor.Node, now time.Time, field func(name, text string)) {
 	field("tasks done", figure(n.TasksDone))
 	field("tasks failed", figure(n.TasksFailed))
 	field("processes", orNone(n.Generation, strconv.FormatInt(n.Generation, 10)))
+	field("log left out", orNone(n.LogDropped, count(n.LogDropped, "line", "lines")))
 	field("step", clean(n.Step))
 	field("last exit", clean(n.LastExit))
 }

@@ -246,6 +246,9 @@ func (w *why) wear(n *supervisor.Node) {
 	}
 	w.quarantine(n)
 	w.processes(n)
+	if n.LogDropped > 0 {
+		w.say("The log of %s lacks %s: its process writes more than logs.rate of its pool.", n.ID, count(n.LogDropped, "line", "lines"))
+	}
 	if win := n.Window; win != nil && win.Restarts > 0 && !parked(n) {
 		w.say("%s has restarted children %s within %s; at more than %d it gives up.", n.ID, count(win.Restarts, "time", "times"), age(win.Period), win.Intensity)
 	}

@@ -43,6 +43,7 @@ type child struct {
 	phase    atomic.Int32 // childBooting, ...
 	rss      atomic.Int64
 	cpu      atomic.Int64 // in tenths of a percent
+	unlogged atomic.Int64 // log frames over the rate
 
 	// The actor's own.
 	sampled time.Time // when the last sample was taken

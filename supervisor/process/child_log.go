@@ -33,24 +33,32 @@ func (l *frameLog) write(f *wire.Frame) {
 	now, ctx := time.Now(), context.Background()
 	if !l.allow(now) {
 		l.dropped++
+		l.c.unlogged.Add(1)
 		return
 	}
-	pid := slog.Int64("pid", l.c.lines.pid.Load())
-	if l.dropped > 0 {
-		l.c.log.LogAttrs(ctx, slog.LevelWarn, "log frames of a process were left out: over logs.rate", pid, slog.Int("frames", l.dropped))
-		l.dropped = 0
-	}
+	l.leftOut()
 	level := levelOf(f.Level)
 	if !l.c.log.Enabled(ctx, level) {
 		return
 	}
 	r := slog.NewRecord(now, level, f.Message, 0)
-	r.AddAttrs(pid)
+	r.AddAttrs(l.pid())
 	if t := l.c.find(f.ID); t != nil {
 		r.AddAttrs(slog.String("task", t.name), slog.String("task_id", t.id))
 	}
 	r.AddAttrs(l.fields(f.Fields)...)
 	_ = l.c.log.Handler().Handle(ctx, r) // as slog.Logger does with the error
+}
+
+func (l *frameLog) pid() slog.Attr { return slog.Int64("pid", l.c.lines.pid.Load()) }
+
+// leftOut says how many frames are not in the log since the last one that is, if there
+// are any.
+func (l *frameLog) leftOut() {
+	if l.dropped > 0 {
+		l.c.log.LogAttrs(context.Background(), slog.LevelWarn, "log frames of a process were left out: over logs.rate", l.pid(), slog.Int("frames", l.dropped))
+		l.dropped = 0
+	}
 }
 
 // allow takes a token out of the bucket.

@@ -82,13 +82,16 @@ func (c *child) live() {
 	p.In.Close()
 	<-written
 	p.Out.Close()
-	c.in.tell(evExited{c.key, c.redact.exit(p.Exit())})
+	exit := c.redact.exit(p.Exit())
+	c.lines.leftOut(exit.Dropped, int64(p.PID()))
+	c.in.tell(evExited{c.key, exit})
 }
 
 // read passes on what the process says, until it says no more.
 func (c *child) read(pipe io.Reader) {
 	r := wire.NewReader(pipe, wire.Limits{MaxBody: c.opts.MaxBody})
 	logs := c.newFrameLog()
+	defer logs.leftOut()
 	greeted := false
 	for {
 		f, err := r.Next()

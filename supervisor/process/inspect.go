@@ -25,7 +25,7 @@ func (s *Slot) Inspect(n *supervisor.Node) {
 		pid := p.PID()
 		n.PID = &pid
 	}
-	n.RSS, n.CPU = c.rss.Load(), float64(c.cpu.Load())/10
+	n.RSS, n.CPU, n.LogDropped = c.rss.Load(), float64(c.cpu.Load())/10, c.leftOut()
 	if t := c.head.Load(); t != nil {
 		began := t.began
 		n.Task, n.TaskSince = t.label(), &began
@@ -63,6 +63,15 @@ func (s *Slot) inspectState(n *supervisor.Node, c *child, phase int32) {
 	if strange := s.strange.Load(); strange > 0 && n.InDetail {
 		n.Detail += fmt.Sprintf(", %d frames late or unknown", strange)
 	}
+}
+
+// leftOut is how many lines and log frames of the process are not in the log.
+func (c *child) leftOut() int64 {
+	n := c.unlogged.Load()
+	if p := c.proc.Load(); p != nil {
+		n += p.Dropped()
+	}
+	return n
 }
 
 // doing is what a process that is ready does, in words.

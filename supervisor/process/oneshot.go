@@ -104,6 +104,7 @@ func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 	pipes := job.feed(p)
 	why := s.await(ctx, p)
 	exit := s.redact.exit(p.Exit())
+	job.lines.leftOut(exit.Dropped, int64(run.pid))
 	result := pipes.close()
 	err = verdict(exit, why)
 	s.newest.CompareAndSwap(run, nil)

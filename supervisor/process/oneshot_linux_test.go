@@ -250,9 +250,24 @@ func TestOneshotRate(t *testing.T) {
 	if err := s.Run(t.Context(), &task.Message{Name: "x", Attempt: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(log.records(t)); n < 10 || n > 30 {
-		t.Errorf("%d lines, want about 10", n)
+	lines, left := counted(log.records(t), "lines")
+	if lines < 10 || lines > 30 || lines+left != 1000 {
+		t.Errorf("%d lines and %d left out, want about 10, and 1000 together", lines, left)
 	}
+}
+
+// counted is how many lines, or frames, of a process are in the log, and how many of them
+// it says were left out.
+func counted(records []map[string]any, what string) (logged, left int) {
+	for _, r := range records {
+		switch n, ok := r[what].(float64); {
+		case ok:
+			left += int(n)
+		case r["stream"] != nil == (what == "lines"):
+			logged++
+		}
+	}
+	return logged, left
 }
 
 // TestOneshotTimeout: TERM at the soft timeout, KILL at the hard one, for the

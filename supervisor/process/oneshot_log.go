@@ -66,9 +66,7 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 	if !l.log.Enabled(ctx, level) && line.Dropped == 0 {
 		return
 	}
-	if line.Dropped > 0 {
-		l.log.LogAttrs(ctx, slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int("lines", line.Dropped))
-	}
+	l.leftOut(line.Dropped, pid)
 	r := slog.NewRecord(line.Time, level, message, 0)
 	r.AddAttrs(slog.Int64("pid", pid), slog.String("stream", line.Stream.String()))
 	if l.task != nil {
@@ -82,6 +80,14 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 	r.AddAttrs(attrs...)
 	if l.log.Enabled(ctx, level) {
 		_ = l.log.Handler().Handle(ctx, r) // as slog.Logger does with the error
+	}
+}
+
+// leftOut says how many lines are not in the log, if there are any. At the end of a
+// process it is called with those that no line has followed.
+func (l *lineLog) leftOut(lines int, pid int64) {
+	if lines > 0 {
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int("lines", lines))
 	}
 }
 

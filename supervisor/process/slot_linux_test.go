@@ -373,6 +373,36 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestFloods: what is over the rate is counted to the last line, in the tree while the
+// process runs and in the log when it has ended.
+func TestFloods(t *testing.T) {
+	const prints, times = 2000, 10 // lines of one "print"; "logs", a line and a frame each
+	log := newLogBuffer()
+	o := options("worker")
+	o.Logger = slog.New(slog.NewJSONHandler(log, nil))
+	o.Log = process.Log{Rate: 1e-9, Burst: 3}
+	g := newRig(t, rigOptions{options: o})
+	for range times {
+		if err := g.persist("logs"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.do("print"); err != nil {
+		t.Error(err)
+	}
+	g.await("all are counted", func() bool { return g.node(0).LogDropped == prints+2*times-2*3 })
+	if err := g.stop(); err != nil {
+		t.Error(err)
+	}
+	records := log.records(t)
+	if logged, left := counted(records, "lines"); logged != 3 || logged+left != prints+times {
+		t.Errorf("%d lines are in the log and %d are said to be left out of %d", logged, left, prints+times)
+	}
+	if _, left := counted(records, "frames"); left != times-3 {
+		t.Errorf("%d frames are said to be left out, want %d", left, times-3)
+	}
+}
+
 func TestInspect(t *testing.T) {
 	o := options("worker")
 	o.Timeout.Hard = 200 * time.Millisecond
