@@ -29,7 +29,7 @@ func TestConnectionsCut(t *testing.T) {
 	queue := amqp.QuorumQueue("work")
 	read(ctx, t, d, queue, nil) // declares it
 
-	p := open(t, publisher.Options{Dialer: d, Window: 100, BackoffMin: time.Millisecond, BackoffMax: 10 * time.Millisecond})
+	p := open(t, publisher.Options{Dialer: d, Window: 100, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond})
 	receipts := make([]*publisher.Receipt, messages)
 	missing := map[string]bool{}
 	for i := range receipts {

@@ -10,11 +10,7 @@ var errGoexit = errors.New("runtime.Goexit ended a goroutine of the publisher")
 // guard runs work beside the owner. If that panics or calls runtime.Goexit, failed is
 // called with an error: dialers and sessions are somebody else's code.
 func (p *Publisher) guard(work func(), failed func(error)) {
-	p.workers.Add(1)
-	go func() {
-		defer p.workers.Done()
-		guarded(work, failed)
-	}()
+	p.workers.Go(func() { guarded(work, failed) })
 }
 
 func guarded(work func(), failed func(error)) {

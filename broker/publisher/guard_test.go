@@ -99,7 +99,7 @@ func TestOptions(t *testing.T) {
 	for text, o := range map[string]publisher.Options{
 		"Dialer":     {},
 		"Window":     {Dialer: newStage(), Window: -1},
-		"BackoffMin": {Dialer: newStage(), BackoffMin: time.Second, BackoffMax: time.Millisecond},
+		"MinBackoff": {Dialer: newStage(), MinBackoff: time.Second, MaxBackoff: time.Millisecond},
 		"SpoolAfter": {Dialer: newStage(), SpoolAfter: -1},
 		"SpoolDir":   {Dialer: newStage(), SpoolMaxBytes: 1},
 		"directory":  {Dialer: newStage(), SpoolDir: "/dev/null", SpoolMaxBytes: 1},

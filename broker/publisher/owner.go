@@ -187,8 +187,8 @@ func (o *owner) dialed(session broker.Session, err error) {
 
 // perform does what the book has decided.
 func (o *owner) perform() {
-	for i := 0; i < len(o.book.orders); i++ { // to do it may make more
-		switch d := o.book.orders[i]; d.kind {
+	for _, d := range o.book.orders {
+		switch d.kind {
 		case orderAnswer:
 			if d.err != nil && o.book.final {
 				o.cutOff++

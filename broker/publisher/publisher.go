@@ -24,8 +24,8 @@ import (
 // Defaults of Options.
 const (
 	DefaultWindow     = 1000 // that of broker/amqp
-	DefaultBackoffMin = 100 * time.Millisecond
-	DefaultBackoffMax = 30 * time.Second
+	DefaultMinBackoff = 100 * time.Millisecond
+	DefaultMaxBackoff = 30 * time.Second
 	DefaultSpoolAfter = 2 * time.Second
 )
 
@@ -42,11 +42,11 @@ type Options struct {
 	// for room. It should not be larger than the confirm window of the sessions
 	// (amqp.Dialer.PublishWindow, 1000 as this). Default: 1000.
 	Window int
-	// BackoffMin and BackoffMax are the shortest and the longest wait before another
+	// MinBackoff and MaxBackoff are the shortest and the longest wait before another
 	// attempt to connect, and before a refused message is published again. It doubles
 	// from one to the other, and each is moved by up to a half to either side.
 	// Defaults: 100 ms, 30 s.
-	BackoffMin, BackoffMax time.Duration
+	MinBackoff, MaxBackoff time.Duration
 	// FailBlocked has what is not sent yet answered with ErrBlocked at once while the
 	// broker blocks publishers. Otherwise it waits: that is the back pressure.
 	FailBlocked bool
@@ -68,8 +68,8 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Window = cmp.Or(o.Window, DefaultWindow)
-	o.BackoffMin = cmp.Or(o.BackoffMin, DefaultBackoffMin)
-	o.BackoffMax = cmp.Or(o.BackoffMax, max(o.BackoffMin, DefaultBackoffMax))
+	o.MinBackoff = cmp.Or(o.MinBackoff, DefaultMinBackoff)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, max(o.MinBackoff, DefaultMaxBackoff))
 	o.AppID = cmp.Or(o.AppID, "magne-actors")
 	o.SpoolAfter = cmp.Or(o.SpoolAfter, DefaultSpoolAfter)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
@@ -88,7 +88,7 @@ func (o *Options) validate() error {
 	}
 	check(o.Dialer != nil, "Dialer is needed, such as amqp.Dialer")
 	check(o.Window > 0, "Window must be positive")
-	check(o.BackoffMin > 0 && o.BackoffMax >= o.BackoffMin, "want 0 < BackoffMin <= BackoffMax")
+	check(o.MinBackoff > 0 && o.MaxBackoff >= o.MinBackoff, "want 0 < MinBackoff <= MaxBackoff")
 	check(o.SpoolAfter >= 0, "SpoolAfter must not be negative")
 	check(o.SpoolDir != "" || o.SpoolMaxBytes == 0, "SpoolMaxBytes without SpoolDir is no spool")
 	return errors.Join(errs...)
@@ -145,7 +145,7 @@ func New(o Options) (*Publisher, error) {
 		p.spool, p.shut = s, s.Close
 	}
 	p.owner = &owner{p: p, ready: map[chan error]bool{}, book: newBook(settings{
-		backoff:     restart.Backoff{Initial: o.BackoffMin, Max: o.BackoffMax, Jitter: 0.5, ResetAfter: resetAfter},
+		backoff:     restart.Backoff{Initial: o.MinBackoff, Max: o.MaxBackoff, Jitter: 0.5, ResetAfter: resetAfter},
 		failBlocked: o.FailBlocked, spool: p.spool != nil, spoolAfter: o.SpoolAfter, random: rand.Float64,
 	})}
 	p.owner.dialCtx, p.owner.stop = context.WithCancel(context.Background())
@@ -313,10 +313,10 @@ func (p *Publisher) Close(ctx context.Context) error {
 	defer stop()
 	<-p.ended
 	over := make(chan struct{})
-	context.AfterFunc(p.owner.dialCtx, func() { // which has ended
+	go guarded(func() {
 		defer close(over)
 		p.workers.Wait()
-	})
+	}, func(error) {})
 	select {
 	case <-over:
 	case <-ctx.Done(): // a session does not end in its time

@@ -95,7 +95,7 @@ func TestEndOfContext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage()
 				tt.before(s)
-				p := open(t, publisher.Options{Dialer: s, BackoffMin: time.Second})
+				p := open(t, publisher.Options{Dialer: s, MinBackoff: time.Second})
 				begin := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()

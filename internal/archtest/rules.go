@@ -247,7 +247,7 @@ func goroutines() map[string]string {
 		"broker/amqp/session.go":   "the watch over one connection, counted in the session's WaitGroup; ends when it dies",
 
 		"broker/publisher/guard.go":     "guard: a dial, the sender, the flush and the end of one session; end with it. A panic or Goexit is the end of it",
-		"broker/publisher/publisher.go": "the owner; ends at Close, and answers whoever waits however it ends",
+		"broker/publisher/publisher.go": "the owner, which ends at Close, and answers whoever waits however it ends; the wait for what guard runs",
 
 		"broker/embedded/broker.go": "Close of all connections at once; each ends with its deadline",
 		"broker/embedded/conn.go":   "the writer of a connection, counted in it; ends with it",

@@ -1,6 +1,7 @@
 package doctest
 
 import (
+	"encoding/json"
 	"image"
 	"image/color"
 	"image/png"
@@ -101,8 +102,9 @@ func TestEmbed(t *testing.T) {
 // TestPublish: to the broker, or without one to the disk.
 func TestPublish(t *testing.T) {
 	w := newWorld(t)
-	d := w.start(t, "magne-actors", "run", "-c", quickstart)
+	d := w.start(t, "magne-actors", "run", "-c", quickstart) // declares the queue
 	d.awaitLog("consuming")
+	d.stop()
 	publish := func(url string, args ...string) string {
 		cmd := exec.CommandContext(t.Context(), w.path("publish"), args...)
 		cmd.Env, cmd.Stdin = append(w.env(), "AMQP_URL="+url), strings.NewReader("Ada\nGrace\n")
@@ -120,10 +122,17 @@ func TestPublish(t *testing.T) {
 		t.Error(out)
 	}
 	w.run(t, "magne-actors", "spool", "flush", "--url", w.url, "--spool-dir", spool)
-	until(t, "all four tasks are done", func() bool {
-		return strings.Contains(w.run(t, "magne-actors", "inspect", "-c", quickstart, "work", "-o", "json"), `"succeeded": 4`)
-	})
-	d.stop()
+	bodies := map[string]int{}
+	for range 4 {
+		var m struct{ Args []string }
+		if err := json.Unmarshal(take(t, w, "work").Body, &m); err != nil || len(m.Args) != 1 {
+			t.Fatal(m, err)
+		}
+		bodies[m.Args[0]]++
+	}
+	if bodies["Ada"] != 2 || bodies["Grace"] != 2 {
+		t.Errorf("tasks: %v, want two of each", bodies)
+	}
 }
 
 func writePicture(t *testing.T, path string, width, height int) {
