@@ -220,10 +220,15 @@ func (b *book) unknown(e *entry, err error, now time.Time) {
 	b.settling = b.out > 0
 }
 
-// again publishes e again, in its place. One that was lost alone lets others pass.
+// again publishes e again, in its place. One that was lost alone lets others pass, for
+// longer each time.
 func (b *book) again(e *entry, now time.Time) {
 	if e.lost > maxLost && !b.diverts(now) && !b.final {
-		b.waitUntil(e, now.Add(b.backoff.Delay(e.lost-maxLost, b.random())))
+		begin := now
+		if b.resume.After(now) {
+			begin = b.resume
+		}
+		b.waitUntil(e, begin.Add(b.backoff.Delay(e.lost-maxLost, b.random())))
 		return
 	}
 	b.place(e, now)

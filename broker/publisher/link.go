@@ -67,6 +67,7 @@ func (b *book) ended(err error, now time.Time) {
 		return
 	}
 	b.link.up = false
+	b.settling = b.out > 0
 	b.blocked = time.Time{}
 	b.depart(now)
 	b.link.trouble = fmt.Errorf("the connection was lost: %w", orUnknown(err))

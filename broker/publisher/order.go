@@ -34,6 +34,7 @@ type entry struct {
 	delayed string             // the queue that it is for, if it is to wait on the broker
 	receipt *Receipt
 	seq     uint64      // order of acceptance
+	heard   func(error) // gets the broker's answers
 	done    func() bool // ends the watch over ctx
 
 	place    place

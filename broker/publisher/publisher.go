@@ -210,6 +210,7 @@ func (p *Publisher) Async(ctx context.Context, m *broker.Publication) (*Receipt,
 		return nil, &Error{MessageID: e.pub.MessageID, Err: err}
 	}
 	r := e.receipt
+	e.heard = func(err error) { p.box.post(func() { p.owner.heard(e, err) }) }
 	if ctx.Done() != nil {
 		e.done = context.AfterFunc(ctx, func() {
 			p.box.post(func() { p.owner.cancel(e, ctx.Err()) })

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,25 +83,15 @@ func (p *Publisher) SendTo(ctx context.Context, q broker.Queue, m *task.Message,
 	return p.Publish(ctx, out)
 }
 
-// postpone makes p one that arrives in a queue when it is due. One that is due already
-// stays where it goes, and only says so.
+// postpone makes p one that arrives in a queue when it is due, if it can.
 func postpone(p *broker.Publication, queue string, due, now time.Time) error {
-	wait := due.Sub(now)
 	if err := ladder.Routable(queue); err != nil {
 		return fmt.Errorf("publisher: %w: %w", broker.ErrInvalid, err)
 	}
-	if wait > MaxDelay {
+	if due.Sub(now) > MaxDelay {
 		return fmt.Errorf("publisher: %w: due %s, which is more than a year from now", broker.ErrInvalid, due.UTC().Format(time.RFC3339))
 	}
-	p.Headers = maps.Clone(p.Headers)
-	if p.Headers == nil {
-		p.Headers = map[string]any{}
-	}
-	p.Headers[ladder.HeaderETA] = due.UTC().Format(ladder.ETAFormat)
-	p.Headers[ladder.HeaderQueue] = queue
-	if wait > 0 {
-		p.Exchange, p.RoutingKey = ladder.Route(wait, queue)
-	}
+	ladder.Postpone(p, queue, due, now)
 	return nil
 }
 

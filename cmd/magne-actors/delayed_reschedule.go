@@ -11,6 +11,7 @@ import (
 	"github.com/magne-actors/magne-actors/broker"
 	"github.com/magne-actors/magne-actors/broker/amqp"
 	"github.com/magne-actors/magne-actors/internal/dlq"
+	"github.com/magne-actors/magne-actors/internal/ladder"
 )
 
 func newDelayedRescheduleCmd(e *env) *cobra.Command {
@@ -106,7 +107,7 @@ func (r *rescheduling) message(ctx context.Context, t *amqp.Taking, d *broker.De
 	if r.mover == nil {
 		return nil
 	}
-	postpone(p, w.Queue, r.due, time.Now())
+	ladder.Postpone(p, w.Queue, r.due, time.Now())
 	r.mover.confirmed = t.Ack
 	return r.mover.publish(ctx, d.Tag, p)
 }

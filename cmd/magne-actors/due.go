@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -152,22 +151,7 @@ func (t *target) delay(p *broker.Publication) {
 	if t.due == nil {
 		return
 	}
-	postpone(p, t.queue.Name, *t.due, time.Now())
-}
-
-// postpone makes p one that arrives in a queue when it is due. One that is due already
-// stays as it is, but for the header that says so.
-func postpone(p *broker.Publication, queue string, due, now time.Time) {
-	p.Headers = maps.Clone(p.Headers)
-	if p.Headers == nil {
-		p.Headers = map[string]any{}
-	}
-	p.Headers[ladder.HeaderETA] = due.UTC().Format(ladder.ETAFormat)
-	p.Headers[ladder.HeaderQueue] = queue
-	if wait := due.Sub(now); wait > 0 {
-		p.Exchange, p.RoutingKey = ladder.Route(wait, queue)
-		p.Persistent = true
-	}
+	ladder.Postpone(p, t.queue.Name, *t.due, time.Now())
 }
 
 func (t *target) dueText() string {

@@ -114,11 +114,11 @@ func TestPostpone(t *testing.T) {
 	headers := map[string]any{"mine": 1}
 	p := &broker.Publication{Exchange: "x", RoutingKey: "work"}
 	p.Headers = headers
-	postpone(p, "work", now, now)
+	ladder.Postpone(p, "work", now, now)
 	if p.Exchange != "x" || p.RoutingKey != "work" || p.Headers["mine"] != 1 || p.Headers[ladder.HeaderQueue] != "work" {
 		t.Errorf("due already: got %+v", p)
 	}
-	postpone(p, "work", now.Add(time.Minute), now)
+	ladder.Postpone(p, "work", now.Add(time.Minute), now)
 	if delay, queue, ok := ladder.Parse(p.RoutingKey); !ok || delay != time.Minute || queue != "work" || !p.Persistent {
 		t.Errorf("due in a minute: got %+v", p)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,21 @@ import (
 
 // paveTimeout bounds the declaration of the ladder, which takes RabbitMQ 2 s.
 const paveTimeout = 30 * time.Second
+
+// Postpone makes p one that arrives in queue when it is due. One that is due already
+// stays as it is, but for the headers that say so. The headers that p had are copied.
+func Postpone(p *broker.Publication, queue string, due, now time.Time) {
+	p.Headers = maps.Clone(p.Headers)
+	if p.Headers == nil {
+		p.Headers = map[string]any{}
+	}
+	p.Headers[HeaderETA] = due.UTC().Format(ETAFormat)
+	p.Headers[HeaderQueue] = queue
+	if wait := due.Sub(now); wait > 0 {
+		p.Exchange, p.RoutingKey = Route(wait, queue)
+		p.Persistent = true
+	}
+}
 
 // Delayed returns the queue that a publication to the ladder is for. ok is false for
 // one that does not wait on the broker.
