@@ -300,6 +300,34 @@ func TestAParkedPoolTakesNothing(t *testing.T) {
 	})
 }
 
+// TestAPoolThatEscalatesEndsTheSystem with the defaults for all else, although each
+// time that it gives up takes seconds, because of the backoff of its workers.
+func TestAPoolThatEscalatesEndsTheSystem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Pool{Name: "other", Mux: naps(time.Second)})
+		sick := withQueue(Pool{
+			Name: "sick", Queue: broker.Queue{Name: "sick", Dead: &broker.Queue{Name: "dead"}}, Mux: naps(time.Second),
+			Supervise: &supervisor.Spec{Intensity: 5, Period: time.Minute, Backoff: supervisor.Backoff{Initial: 200 * time.Millisecond, Max: 30 * time.Second}},
+		})
+		var ill atomic.Bool
+		ill.Store(true)
+		r.adopt(sick, func(w *worker) actorFunc { return failing(w, &ill) })
+		r.broker.Put("sick", broker.Publication{Body: []byte(`{"task":"nap"}`)})
+		begin := time.Now()
+		err := <-r.result
+		exhausted, ok := errors.AsType[*supervisor.ExhaustedError](err)
+		if !ok || exhausted.Supervisor != "root" || !strings.Contains(err.Error(), "sick/1: panic: sick") {
+			t.Errorf("Run = %v", err)
+		}
+		if took := time.Since(begin); took < 4*6*time.Second || took > time.Minute {
+			t.Errorf("it took %v, want four times what one pool needs to give up", took)
+		}
+		if r.broker.Len("sick") != 1 {
+			t.Errorf("%d messages are back in the queue", r.broker.Len("sick"))
+		}
+	})
+}
+
 func TestBurstEndsWhenTheQueuesAreEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r *rig

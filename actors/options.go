@@ -27,7 +27,8 @@ type Options struct {
 
 	// PoolsSupervisor is the specification of the supervisor above all pools,
 	// which a pool that gives up and does not park counts against; by default
-	// one_for_one with 3 restarts in 60 s.
+	// one_for_one with 3 restarts in 60 s. When it gives up the root does, too,
+	// whatever restarts Root has left.
 	PoolsSupervisor *supervisor.Spec
 
 	// Reconnect is the backoff between attempts to reach the broker; by default

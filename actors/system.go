@@ -223,6 +223,7 @@ func (s *System) children() []supervisor.Child {
 // and then the System does.
 func (s *System) poolsChild(pools []supervisor.Child) supervisor.Child {
 	spec := *s.opts.PoolsSupervisor
+	spec.OnExhausted = atOnce(spec.OnExhausted)
 	c := supervisor.Child{ID: "pools", Kind: "sup", Children: pools, Supervisor: &spec}
 	if s.opts.Burst != nil {
 		c.Restart, spec.AutoShutdown = supervisor.Transient, supervisor.AllSignificant
@@ -233,6 +234,15 @@ func (s *System) poolsChild(pools []supervisor.Child) supervisor.Child {
 		}
 	}
 	return c
+}
+
+// atOnce has a failure upwards count on one level, that of Options.PoolsSupervisor.
+// Were it tried again on each, the backoffs would keep it from ever getting to the root.
+func atOnce(o supervisor.OnExhausted) supervisor.OnExhausted {
+	if o == supervisor.Escalate {
+		return supervisor.EscalateAtOnce
+	}
+	return o
 }
 
 // burstIsOver reports whether each pool has found its queue empty, or has given up:
@@ -278,6 +288,7 @@ func (p *pool) child() supervisor.Child {
 		Strategy: supervisor.RestForOne, Intensity: 3, Period: time.Minute,
 		Backoff: workers.Backoff, OnExhausted: workers.OnExhausted,
 	}
+	workers.OnExhausted = atOnce(workers.OnExhausted)
 	child := supervisor.Child{ID: p.Name, Kind: "sup", Supervisor: pair, Up: p.onPairUp, Down: p.onPairDown}
 	router := p.routerChild()
 	if p.burst != nil {

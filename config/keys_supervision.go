@@ -37,7 +37,7 @@ func supervisionKeys() []key {
 				path: "supervision.pools.strategy", kind: text, def: "one_for_one", enum: strategies(),
 				doc: "Which pools are restarted when one has given up.",
 			},
-			intensity("supervision.pools", "3", "More than this many restarts of pools within period, and the failure goes up to the root."),
+			intensity("supervision.pools", "3", "More than this many restarts of pools within period, and the program ends with exit status 70."),
 			period("supervision.pools"),
 			{
 				path: "supervision.pools.shutdown", kind: text, def: "infinity", enum: []string{"infinity"},

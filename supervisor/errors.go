@@ -38,12 +38,16 @@ type ExhaustedError struct {
 	Intensity  int
 	Period     time.Duration
 	Last       Exit // the exit that was one too many, or that wraps a *FatalError
+	Toppled    bool // Last is of a supervisor with EscalateAtOnce
 }
 
 // Error is one line.
 func (e *ExhaustedError) Error() string {
 	s := fmt.Sprintf("supervisor: %s gave up: more than %d restarts in %v; last %s", e.Supervisor, e.Intensity, e.Period, e.Last.ID)
-	if fatal(e.Last.Err) {
+	switch {
+	case e.Toppled:
+		s = fmt.Sprintf("supervisor: %s gave up with its child %s", e.Supervisor, e.Last.ID)
+	case fatal(e.Last.Err):
 		s = fmt.Sprintf("supervisor: %s gave up, as a restart would not help: %s", e.Supervisor, e.Last.ID)
 	}
 	if e.Last.Err == nil {

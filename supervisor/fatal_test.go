@@ -2,6 +2,7 @@ package supervisor_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/magne-actors/magne-actors/supervisor"
@@ -30,6 +31,23 @@ func TestAFatalErrorIsNotRetried(t *testing.T) {
 		want(t, tr.tell("b", quit{supervisor.Fatal(noTask)}), "-b, b: abnormal, s: shutdown, +b")
 		want(t, tr.tell("b", quit{supervisor.Fatal(noTask)}), "-b, b: abnormal, s: shutdown")
 		if _, err := tr.stop(); !errors.Is(err, noTask) {
+			t.Errorf("Run: got %v", err)
+		}
+	})
+}
+
+// TestEscalateAtOnce: a supervisor takes those above with it, however much of their
+// intensity is left, up to the first that is not told so.
+func TestEscalateAtOnce(t *testing.T) {
+	inBubble(t, func(tr *tree) {
+		spec := supervisor.Spec{Intensity: -1, OnExhausted: supervisor.EscalateAtOnce}
+		pair := supervisor.Spec{Intensity: 100}
+		tr.run(supervisor.Spec{Intensity: 1}, tr.sup("p", pair, tr.child("a"), tr.sup("s", spec, tr.child("b"))))
+		want(t, tr.tell("b", quit{errors.New("boom")}), "-b, b: abnormal, s: shutdown, -a, a: shutdown, p: shutdown, +a, +b")
+		want(t, tr.tell("b", quit{errors.New("boom")}), "-b, b: abnormal, s: shutdown, -a, a: shutdown, p: shutdown")
+		_, err := tr.stop()
+		e, ok := errors.AsType[*supervisor.ExhaustedError](err)
+		if !ok || e.Toppled || !strings.Contains(err.Error(), "p gave up with its child s: supervisor: s gave up: more than 0 restarts") {
 			t.Errorf("Run: got %v", err)
 		}
 	})

@@ -55,6 +55,7 @@ type kid struct {
 	startTimeout time.Duration
 	significant  bool
 	parks        bool // when it gives up
+	topples      bool // then the supervisor gives up, too
 	kills        bool
 
 	series restart.Series
@@ -273,9 +274,10 @@ func (m *machine) add(n *node) *kid {
 	k := &kid{
 		key: m.keys, slot: n.slot, id: c.ID, gen: n.generation(),
 		restart: c.Restart, shutdown: c.shutdown(), startTimeout: c.StartTimeout, significant: c.Significant,
-		parks:  c.Supervisor != nil && c.Supervisor.OnExhausted == Park,
-		kills:  c.Kill != nil,
-		series: restart.Series{Backoff: restart.Backoff(m.spec.Backoff)},
+		parks:   c.Supervisor != nil && c.Supervisor.OnExhausted == Park,
+		topples: c.Supervisor != nil && c.Supervisor.OnExhausted == EscalateAtOnce,
+		kills:   c.Kill != nil,
+		series:  restart.Series{Backoff: restart.Backoff(m.spec.Backoff)},
 	}
 	m.keys++
 	m.kids = append(m.kids, k)

@@ -189,8 +189,10 @@ func (m *machine) significantLeft() bool {
 func (m *machine) restart(p int, exit Exit) {
 	k := m.kids[p]
 	m.to(k, idle)
-	if fatal(exit.Err) || !m.win.Add(m.now) {
-		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit})
+	_, exhausted := errors.AsType[*ExhaustedError](exit.Err)
+	toppled := k.topples && exhausted
+	if toppled || fatal(exit.Err) || !m.win.Add(m.now) {
+		m.end(&ExhaustedError{Supervisor: m.id, Intensity: m.spec.Intensity, Period: m.spec.Period, Last: exit, Toppled: toppled})
 		return
 	}
 	m.do(actCount{})

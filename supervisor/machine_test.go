@@ -50,7 +50,8 @@ type golden struct {
 //	strategy=rest_for_one intensity=3 period=10s backoff=1s parallel auto=any starting=2
 //	children=(a,b:transient,c:temporary:1s,d:permanent:infinity)
 //
-// A child may have more words: significant, timeout (of 2 s, to be up), kill, parks.
+// A child may have more words: significant, timeout (of 2 s, to be up), kill, parks,
+// topples.
 // A dynamic supervisor has children called 1, 2, ...
 func newGolden(t *testing.T, d *datadriven.TestData) *golden {
 	spec := Spec{Intensity: 100, MaxStarting: 2}
@@ -117,6 +118,8 @@ func parseChild(t *testing.T, s string) Child {
 			c.Kill = func(*actor.PID, int) {}
 		case "parks":
 			c.Producer, c.Supervisor = nil, &Spec{OnExhausted: Park}
+		case "topples":
+			c.Producer, c.Supervisor = nil, &Spec{OnExhausted: EscalateAtOnce}
 		default:
 			c.Shutdown = dur(t, word)
 		}

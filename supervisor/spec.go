@@ -49,6 +49,10 @@ const (
 	// Park leaves it failed until System.Restart or a restart of the supervisor
 	// above. It counts as no failure, and its siblings run on.
 	Park
+	// EscalateAtOnce has the supervisor above give up as well, without a restart: with
+	// Escalate each level tries as often as its intensity says, the tries multiply,
+	// and with a backoff they may take longer than the period above allows for.
+	EscalateAtOnce
 )
 
 // Values of Child.Shutdown with a meaning of their own. Zero means 5 s, and

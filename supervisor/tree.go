@@ -151,7 +151,7 @@ func (c *Child) checkSupervisor() error {
 		return fmt.Errorf("intensity of %d is more than %d", s.Intensity, maxIntensity)
 	case s.AutoShutdown > AllSignificant:
 		return fmt.Errorf("unknown auto shutdown %d", s.AutoShutdown)
-	case s.OnExhausted > Park:
+	case s.OnExhausted > EscalateAtOnce:
 		return fmt.Errorf("unknown value %d for on exhausted", s.OnExhausted)
 	case s.MaxStarting < 0:
 		return fmt.Errorf("max starting of %d", s.MaxStarting)
