@@ -19,6 +19,7 @@ type network struct {
 
 // newNetwork listens on a port of its own. close ends it.
 func newNetwork(upstream string) (*network, error) {
+	zerolog.SetGlobalLevel(zerolog.Disabled) // its bandwidth toxic has a logger of its own, to stderr
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := toxiproxy.NewProxy(server, "broker", "127.0.0.1:0", upstream)
 	if err := p.Start(); err != nil {
