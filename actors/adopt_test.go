@@ -153,6 +153,36 @@ func TestAResultAfterTheLossIsRemembered(t *testing.T) {
 	}
 }
 
+// TestARecalledRetryWaitsAsItsTaskSays, not as the pool does.
+func TestARecalledRetryWaitsAsItsTaskSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		retry, own := tenSeconds(), tenSeconds()
+		own.Delay = DelayDurable
+		retry.Delay, retry.Tasks = DelayMemory, map[string]Retry{"t": own}
+		r := start(t, Pool{Retry: retry, Mux: counted(10*time.Second, &runs, func(m *task.Message) error {
+			if m.Attempt > 1 {
+				return nil
+			}
+			return errFlaky
+		})})
+		r.send(1)
+		wait(time.Second)
+		r.broker.Deny(errors.New("down"))
+		r.broker.CutSessions()
+		wait(time.Minute)
+		r.broker.Deny(nil)
+		r.until("it is recalled", func() bool { return r.stats().Recalled == 1 })
+		synctest.Wait()
+		if r.broker.Delayed() != 1 || r.broker.Unsettled() != 0 {
+			t.Errorf("%d delayed, %d unsettled, want it to wait on the broker", r.broker.Delayed(), r.broker.Unsettled())
+		}
+		r.until("it has run again", func() bool { return runs.Load() == 2 })
+		r.quiet()
+		r.books(&runs, 2, PoolStats{Acked: 1, Retried: 1, ResultAfterLoss: 1, Recalled: 1})
+	})
+}
+
 // TestAnAckThatWasLostIsRepeated: the broker never heard of the ack that was sent
 // last, and delivers the message again.
 func TestAnAckThatWasLostIsRepeated(t *testing.T) {

@@ -80,7 +80,7 @@ func (s situation) place() place {
 // hold spends the wait before the next run of a flight that has its copy. In the
 // router the delivery stays unsettled: if this process dies the broker has it still.
 func (r *router) hold(f *flight) {
-	v, policy, now := &f.verdict, r.pool.policyFor(f), time.Now()
+	v, policy, now := &f.verdict, r.pool.policyOf(f), time.Now()
 	s := situation{
 		wait: v.after, hold: policy.Hold, delay: policy.Delay, draining: r.draining,
 		held: r.ledger.held, room: max(1, r.pool.limits.Load().high/10),
@@ -227,7 +227,7 @@ func (r *router) onUndelayed(f *flight, err error) {
 		}
 	}
 	what := fmt.Errorf("%w: messages cannot wait on the broker before they are tried again; %s", err, remedy(err))
-	if r.pool.policyFor(f).Delay == DelayDurable {
+	if r.pool.policyOf(f).Delay == DelayDurable {
 		r.republishLater(f, what)
 		return
 	}
@@ -237,7 +237,7 @@ func (r *router) onUndelayed(f *flight, err error) {
 	r.pool.setProblem(what)
 	f.delayed = false
 	offLadder(f.outgoing, r.pool.Queue.Name, f.delivery.Expiration)
-	f.verdict.after = r.pool.policyFor(f).inMemory(f.verdict.after)
+	f.verdict.after = r.pool.policyOf(f).inMemory(f.verdict.after)
 	if r.draining {
 		r.publish(f)
 		return

@@ -29,6 +29,9 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 	}
 	policy := p.policyFor(f)
 	v := judge(policy, before, err, cause, rand.Float64())
+	if policy != &p.Retry {
+		v.task = f.message.Name
+	}
 	lost, ok := errors.AsType[*process.LostError](err)
 	if !ok || v.action == requeueIt || v.reason == reasonCancelled {
 		return v

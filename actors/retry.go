@@ -179,6 +179,15 @@ func kindOf(err error) string {
 	return kind
 }
 
+// policyOf is the policy of the task of a flight that has its verdict, which may be that
+// of an earlier delivery: then f was not decoded.
+func (p *pool) policyOf(f *flight) *Retry {
+	if f.verdict.task != "" {
+		return p.Retry.forTask(f.verdict.task)
+	}
+	return p.policyFor(f)
+}
+
 // policyFor is the policy of the task of a flight. It is called by the goroutine of
 // the task, or for one that was abandoned.
 func (p *pool) policyFor(f *flight) *Retry {

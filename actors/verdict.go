@@ -34,6 +34,7 @@ type verdict struct {
 	snoozes int           // runs that ended by task.Retry, this one included; 0 if this one did not
 	lost    int           // workers that have died under the task, this one included
 	autopsy string        // of the last of them
+	task    string        // where the policies of tasks differ: whose
 }
 
 // flatten replaces the error by its text, on the goroutine of the task: an error
