@@ -4,7 +4,7 @@ package config
 func embeddedKeys() []key {
 	const at = "broker.embedded"
 	return append([]key{
-		{path: at, kind: section, doc: "The broker inside this program, which runs when there is no broker.url. What it is for, and what not: docs/embedded.md."},
+		{path: at, kind: section, doc: "The broker inside this program, which runs when there is no broker.url; beside one, only `magne-actors broker -c` reads this. What it is for, and what not: docs/embedded.md."},
 		{
 			path: at + ".listen", kind: text, def: "127.0.0.1:5672",
 			pattern: `^(\[[^\]\s]+\]|[^:\s]*):[0-9]{1,5}$`, patternDoc: "host:port",
