@@ -228,10 +228,10 @@ func (r *router) onFinished(f *flight) {
 // onLate handles the end of a task that had been abandoned. What becomes of its
 // delivery was decided then; here it is about the slot and the thread only.
 func (r *router) onLate(f *flight) {
-	w := &r.workers[f.worker]
-	if w.lost == 0 {
-		return // abandoned by a router before us
+	if f.source.window != r.pool.window.Load() {
+		return // it was run for a router before us, and never had a slot of ours
 	}
+	w := &r.workers[f.worker]
 	w.lost--
 	if w.held == 0 {
 		return
