@@ -328,12 +328,25 @@ func (c *consumer) quiesce(ctx context.Context) error {
 		err = c.grace(ctx)
 	}
 	if err == nil {
-		err = c.handBack(ctx)
+		err = c.handBackWithin(ctx)
 	}
 	if err == nil || errors.Is(err, broker.ErrStale) || c.isDead() {
 		return nil // it has died: there is nothing to lose any more
 	}
 	return fmt.Errorf("amqp: flush the settlements of %q: %w", c.queue, err)
+}
+
+// handBackWithin is handBack that ends with ctx: resign may be doing the same, and a
+// write knows no context.
+func (c *consumer) handBackWithin(ctx context.Context) error {
+	result := make(chan error, 1)
+	c.s.wg.Go(func() { result <- c.handBack(ctx) })
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // grace waits until the last ack is some time ago: a few times what basic.cancel
