@@ -199,6 +199,9 @@ func (b *book) heard(e *entry, err error, now time.Time) {
 		b.forget(e)
 	case err == nil:
 		b.answer(e, Confirmed, nil)
+	case errors.Is(err, broker.ErrUnroutable) && e.delayed != "" && !e.strayed && !b.final:
+		e.strayed = true // and the ladder is declared once more
+		b.wait(e)
 	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrForbidden):
 		b.answer(e, 0, err)
 	case e.stored == storing: // that decides
@@ -214,7 +217,7 @@ func (b *book) heard(e *entry, err error, now time.Time) {
 func (b *book) unknown(e *entry, err error, now time.Time) {
 	e.maybe, e.last = true, err
 	e.lost++
-	if b.link.up && !b.settling {
+	if b.link.up && !b.settling && !now.Before(b.resume) { // else it was told by another one
 		b.trouble(err, now)
 	}
 	b.settling = b.out > 0

@@ -45,6 +45,7 @@ type entry struct {
 	answered bool
 
 	tries, refused, lost int
+	strayed              bool  // it came back from the ladder
 	maybe                bool  // an earlier try may have arrived
 	ended                error // why it shall go no further, while it is with the sender
 	last                 error // the newest answer that was no confirm

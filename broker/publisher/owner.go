@@ -40,7 +40,6 @@ func (o *owner) run() {
 		}
 		o.book.tick(now)
 		o.perform()
-		o.p.counts.open.Store(int64(o.book.open))
 		if o.book.closed() {
 			return
 		}
@@ -111,6 +110,7 @@ func (o *owner) add(e *entry) {
 	if o.book.failBlocked {
 		o.ask()
 	}
+	o.p.counts.open.Add(1)
 	o.book.add(e, time.Now())
 }
 
@@ -131,6 +131,10 @@ func (o *owner) heard(e *entry, err error) {
 	case err == nil:
 	case errors.Is(err, broker.ErrRefused):
 		o.p.counts.refused.Add(1)
+	case errors.Is(err, broker.ErrUnroutable):
+		if e.delayed != "" {
+			o.p.way.Doubt(e.delayed)
+		}
 	default:
 		o.seeDeath()
 	}

@@ -210,6 +210,7 @@ func (p *Publisher) Async(ctx context.Context, m *broker.Publication) (*Receipt,
 		return nil, &Error{MessageID: e.pub.MessageID, Err: err}
 	}
 	r := e.receipt
+	//nolint:contextcheck // what the answer leads to is not of this call
 	e.heard = func(err error) { p.box.post(func() { p.owner.heard(e, err) }) }
 	if ctx.Done() != nil {
 		e.done = context.AfterFunc(ctx, func() {
@@ -218,6 +219,7 @@ func (p *Publisher) Async(ctx context.Context, m *broker.Publication) (*Receipt,
 	}
 	if !p.box.post(func() { p.owner.add(e) }) {
 		<-p.slots
+		e.unwatch()
 		return nil, &Error{MessageID: e.pub.MessageID, Err: ErrClosed}
 	}
 	return r, nil
@@ -272,11 +274,17 @@ func newEntry(m *broker.Publication) *entry {
 	return e
 }
 
-// answer tells the caller.
-func (p *Publisher) answer(e *entry, outcome Outcome, err error) {
+// unwatch ends the watch over the context.
+func (e *entry) unwatch() {
 	if e.done != nil {
 		e.done()
 	}
+}
+
+// answer tells the caller.
+func (p *Publisher) answer(e *entry, outcome Outcome, err error) {
+	e.unwatch()
+	p.counts.open.Add(-1)
 	p.counts.note(outcome, err)
 	r := e.receipt
 	if r.outcome = outcome; err != nil {

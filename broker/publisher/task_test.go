@@ -104,6 +104,7 @@ type unlaid struct {
 	*stage
 	forbid bool
 	laid   int
+	cutOff bool // it was declared, but not all of it
 }
 
 type unlaidSession struct {
@@ -122,10 +123,38 @@ func (s *unlaidSession) Apply(ctx context.Context, t broker.Topology) error {
 		return broker.ErrForbidden
 	case len(t.Queues) > 0:
 		s.b.laid++
-	case s.b.laid == 0 || !strings.HasSuffix(t.Bindings[0].Queue, "work"):
+	case s.b.laid == 0 && !s.b.cutOff || !strings.HasSuffix(t.Bindings[0].Queue, "work"):
 		return broker.ErrTopology
 	}
 	return s.Session.Apply(ctx, t)
+}
+
+// TestLadderCutOff: a ladder of which something is missing is declared once more.
+func TestLadderCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &unlaid{stage: newStage(), cutOff: true}
+		u.answer = func(*broker.Publication) error {
+			if u.laid == 0 {
+				return broker.ErrUnroutable
+			}
+			return nil
+		}
+		p := open(t, publisher.Options{Dialer: u})
+		for range 2 {
+			if err := p.Send(t.Context(), "work", &task.Message{Name: "t"}, publisher.In(time.Minute)); err != nil {
+				t.Error(err)
+			}
+		}
+		u.answer = func(*broker.Publication) error { return broker.ErrUnroutable }
+		if err := p.Send(t.Context(), "work", &task.Message{Name: "t"}, publisher.In(time.Minute)); !errors.Is(err, broker.ErrUnroutable) {
+			t.Errorf("where that does not help: %v", err)
+		}
+		if u.laid != 1 {
+			t.Errorf("declared %d times", u.laid)
+		}
+		shut(t, p)
+		time.Sleep(time.Hour) // the fake's timers
+	})
 }
 
 // TestLadder: it is declared where it is missing, once for each session, and not by

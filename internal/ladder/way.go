@@ -44,6 +44,7 @@ type Way struct {
 	mu      sync.Mutex
 	session broker.Session
 	tried   bool            // to declare the ladder on session
+	doubted bool            // something of the ladder is missing
 	queues  map[string]bool // into which it leads
 }
 
@@ -56,8 +57,13 @@ func (w *Way) Pave(ctx context.Context, session broker.Session, queue string) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, paveTimeout)
 	defer cancel()
-	err := session.Apply(ctx, Exit(queue))
-	if errors.Is(err, broker.ErrTopology) && w.first(session) { // no ladder, or no queue
+	var err error
+	lay := w.isDoubted() && w.first(session)
+	if !lay {
+		err = session.Apply(ctx, Exit(queue))
+		lay = errors.Is(err, broker.ErrTopology) && w.first(session) // no ladder, or no queue
+	}
+	if lay {
 		if err = session.Apply(ctx, Topology()); err == nil {
 			err = session.Apply(ctx, Exit(queue))
 		}
@@ -68,8 +74,23 @@ func (w *Way) Pave(ctx context.Context, session broker.Session, queue string) er
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on(session)
-	w.queues[queue] = true
+	w.queues[queue], w.doubted = true, false
 	return nil
+}
+
+// Doubt says that a message for queue came back from the ladder: something of it is
+// missing, as after a declaration that was cut off, and Pave declares all of it.
+func (w *Way) Doubt(queue string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doubted = true
+	delete(w.queues, queue)
+}
+
+func (w *Way) isDoubted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.doubted
 }
 
 // on forgets what is known of other sessions; mu is locked.

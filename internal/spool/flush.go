@@ -163,7 +163,8 @@ func (s *Spool) publish(ctx context.Context, session broker.Session, e *entry) e
 		s.lose(e, err)
 		return nil
 	default:
-		if queue, delayed := ladder.Delayed(p); delayed {
+		queue, delayed := ladder.Delayed(p)
+		if delayed {
 			// Whoever has put it here may have had no broker to do so.
 			err = s.way.Pave(ctx, session, queue)
 		}
@@ -171,7 +172,12 @@ func (s *Spool) publish(ctx context.Context, session broker.Session, e *entry) e
 			s.answered(e, err)
 			return nil
 		}
-		err = session.Publish(ctx, p, func(err error) { s.answered(e, err) })
+		err = session.Publish(ctx, p, func(err error) {
+			if delayed && errors.Is(err, broker.ErrUnroutable) {
+				s.way.Doubt(queue)
+			}
+			s.answered(e, err)
+		})
 	}
 	switch {
 	case err == nil:
