@@ -24,7 +24,7 @@ func newBrokerFsckCmd(e *env) *cobra.Command {
 			"starts again: messages in it are lost. Make a copy of the directory first.\n\n" +
 			"Exit status: 0 all is readable, or is so after --repair, 1 something is not.",
 		Example: "  magne-actors broker fsck ./magne-data\n  magne-actors broker fsck ./magne-data --repair --yes",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a directory"),
 	}
 	repair := cmd.Flags().Bool("repair", false, "give up what cannot be read")
 	yes := addYesFlag(cmd)

@@ -20,7 +20,7 @@ func newCompletionCmd(e *env) *cobra.Command {
 			"  powershell  into the file that $PROFILE names",
 		Example:               "  source <(magne-actors completion bash)",
 		ValidArgs:             shells,
-		Args:                  cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:                  cobra.MatchAll(exactly("the name of a shell"), cobra.OnlyValidArgs),
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var script strings.Builder

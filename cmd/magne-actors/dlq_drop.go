@@ -29,7 +29,7 @@ func newDlqDropCmd(e *env) *cobra.Command {
 		Long: "drop removes dead letters. There is no way back: it asks first on a terminal, with how many are meant,\n" +
 			"and elsewhere wants --yes. Say which: all that is named must fit. --dry-run counts them, and does nothing.",
 		Example: "  magne-actors dlq drop work --group 1f0c9a3e\n  magne-actors dlq drop work --reason decode --before 720h --yes -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a pool"),
 	}
 	f, filter := addDeadFlags(cmd, moveLimit, moveTimeout), addFilterFlags(cmd)
 	cmd.Flags().BoolVar(&filter.All, "all", false, "all of them")

@@ -34,7 +34,7 @@ func newDlqEditCmd(e *env) *cobra.Command {
 			"when the editor fails, or when the letter is no longer there as it was: the edited file is kept then.",
 		Example: "  magne-actors dlq edit work 7c9e6679-7425-40de-944b-e07fc1f90ae7\n" +
 			"  EDITOR='sed -i s/widht/width/' magne-actors dlq edit work 7",
-		Args: cobra.ExactArgs(2),
+		Args: exactly("a pool", "the id of a dead letter"),
 	}
 	f := addDeadFlags(cmd, moveLimit, moveTimeout)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

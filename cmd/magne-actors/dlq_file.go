@@ -35,7 +35,7 @@ func newDlqExportCmd(e *env) *cobra.Command {
 			"AMQP types, and the body in base64. They stay in the queue. FILE - is standard output. Without a filter\n" +
 			"it writes all of them.",
 		Example: "  magne-actors dlq export work work.jsonl\n  magne-actors dlq export work - --reason decode | jq -r .body_base64",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly("a pool", "a file"),
 	}
 	f, filter := addDeadFlags(cmd, moveLimit, moveTimeout), addFilterFlags(cmd)
 	cmd.Flags().BoolVar(&filter.All, "all", false, "all of them, as without a filter")
@@ -140,7 +140,7 @@ func newDlqImportCmd(e *env) *cobra.Command {
 			"x-reason, and the user id. FILE - is standard input. The file is read to its end before anything\n" +
 			"is published: a line that cannot be read is named, and then nothing is imported.",
 		Example: "  magne-actors dlq import work.jsonl\n  magne-actors dlq import work.jsonl --to magne.v1.dead.other --rate 100/s -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a file"),
 	}
 	f := addQueueFlags(cmd)
 	f.timeout = moveTimeout

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func newDlqGroupsCmd(e *env) *cobra.Command {
 			"identifiers only are one: GROUP is what show, replay and drop take as --group. FIRST and LAST\n" +
 			"are when the oldest and the newest of its messages failed first, EXAMPLE is the id of one.",
 		Example: "  magne-actors dlq groups work\n  magne-actors dlq groups --url amqp://mq/ --as-is orders.dlq -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a pool"),
 	}
 	f := addDeadFlags(cmd, lookLimit, lookTimeout)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -140,7 +141,7 @@ func groupTable(list []dlq.Group) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GROUP\tCOUNT\tREASON\tTASK\tFIRST\tLAST\tEXAMPLE\tERROR")
 	for _, g := range list {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", g.ID, g.Count, word(g.Reason), word(g.Task),
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", g.ID, g.Count, word(g.Reason), shortened(cmp.Or(g.Task, "-")),
 			when(g.FirstSeen), when(g.LastSeen), word(g.Example), shortened(g.Error))
 	}
 	_ = w.Flush() // into memory
@@ -155,7 +156,7 @@ func word(s string) string {
 	return printable(s)
 }
 
-// shortened is an error that fits a line.
+// shortened is an error, or what a publisher called its task, that fits a line.
 func shortened(s string) string {
 	if r := []rune(s); len(r) > maxErrorColumn {
 		s = string(r[:maxErrorColumn-1]) + "…"

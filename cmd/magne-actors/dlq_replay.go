@@ -59,7 +59,7 @@ func newDlqReplayCmd(e *env) *cobra.Command {
 		Example: "  magne-actors dlq replay work --group 1f0c9a3e --dry-run\n" +
 			"  magne-actors dlq replay work --reason timeout --task resize --rate 10/s\n" +
 			"  magne-actors dlq replay work --before 24h --to work.slow -o json",
-		Args: cobra.ExactArgs(1),
+		Args: exactly("a pool"),
 	}
 	f := &replayFlags{deadFlags: addDeadFlags(cmd, moveLimit, moveTimeout), filter: addFilterFlags(cmd)}
 	fs := cmd.Flags()

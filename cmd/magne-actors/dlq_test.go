@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/dlq"
 )
 
 func TestParsePace(t *testing.T) {
@@ -69,5 +70,18 @@ func TestShortened(t *testing.T) {
 		if got := shortened(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestGroupTable: what a publisher calls its task does not push the error away.
+func TestGroupTable(t *testing.T) {
+	text := groupTable([]dlq.Group{{ID: "a", Task: strings.Repeat("t", 5000), Error: "boom"}, {ID: "b", Error: "bang"}})
+	for line := range strings.Lines(text) {
+		if len(line) > 200 {
+			t.Errorf("a line of %d characters", len(line))
+		}
+	}
+	if !strings.Contains(text, "-     -") || !strings.Contains(text, "boom") {
+		t.Errorf("got\n%s", text)
 	}
 }

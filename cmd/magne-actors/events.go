@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,12 +84,14 @@ func (f *follower[T]) once(ctx context.Context, l *looker, args []string) error 
 	}
 	f.query.Wait, f.query.Tail = followFor, 0
 	o := l.options()
-	o.Untitled = !first
+	o.Untitled, o.Steady = !first, *l.watch
 	switch {
 	case len(list) == 0 && !first:
 		return nil
 	case *l.watch && l.json():
 		return eachLine(l, list)
+	case len(list) == 0 && f.query.Node != "" && !*l.watch:
+		fmt.Fprintf(l.stderr, "nothing is remembered of %s; magne-actors ps lists the nodes\n", printable(f.query.Node))
 	}
 	return l.print(list, f.table(list, o))
 }

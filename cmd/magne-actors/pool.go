@@ -118,7 +118,7 @@ func newLimitCmd(e *env) *cobra.Command {
 
 // watermarks reads high=N and low=N, in any order.
 func watermarks(args []string) (high, low int, err error) {
-	low = -1
+	high, low = -1, -1
 	for _, arg := range args {
 		name, text, _ := strings.Cut(arg, "=")
 		n, err := strconv.Atoi(text)
@@ -133,8 +133,11 @@ func watermarks(args []string) (high, low int, err error) {
 			low = n
 		}
 	}
-	if high < 1 {
+	switch {
+	case high < 0:
 		return 0, 0, errors.New("high is missing: write high=N with N from 1")
+	case high == 0:
+		return 0, 0, errors.New("high is at least 1: pause has a pool take nothing")
 	}
 	if low < 0 {
 		low = min((high+1)/2, high-1) // as in a configuration without it

@@ -132,7 +132,7 @@ func newQueueDeclareCmd(e *env) *cobra.Command {
 			"pools are declared by run, with their dead letters: this is for others.",
 		Example: "  magne-actors queue declare mail --type quorum --arg x-delivery-limit=20\n" +
 			"  magne-actors queue declare scratch --durable=false --auto-delete --arg x-max-length=1000",
-		Args: cobra.ExactArgs(1),
+		Args: exactly("a queue"),
 	}
 	f := addQueueFlags(cmd)
 	fs := cmd.Flags()

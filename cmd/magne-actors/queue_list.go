@@ -177,7 +177,7 @@ func newQueueShowCmd(e *env) *cobra.Command {
 		Long: "show prints how many messages and consumers a queue has; and for the embedded broker, or where a\n" +
 			"management API is named, its type and arguments and what is delivered and not settled.",
 		Example: "  magne-actors queue show work\n  magne-actors queue show magne.v1.dead.work -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a queue"),
 	}
 	f := addQueueFlags(cmd)
 	f.addDetailFlags(cmd)

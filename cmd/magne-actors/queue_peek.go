@@ -28,7 +28,7 @@ func newQueuePeekCmd(e *env) *cobra.Command {
 			"delivery that was given back: the messages are marked as redelivered, and in a quorum queue it counts\n" +
 			"for x-delivery-limit. A quorum queue of RabbitMQ without that limit puts them at its end.",
 		Example: "  magne-actors queue peek magne.v1.dead.work\n  magne-actors queue peek -n 100 work -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("a queue"),
 	}
 	f := addQueueFlags(cmd)
 	n := cmd.Flags().IntP("number", "n", 10, "how many messages at most")

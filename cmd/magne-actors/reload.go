@@ -172,7 +172,9 @@ func (r *reloader) once(ctx context.Context) (o outcome) {
 		}
 	}
 	r.running.Store(&running)
-	o.err = joined(errs)
+	if o.err = joined(errs); o.err == nil && len(o.changes) == 0 {
+		r.log.Info("nothing differs in the configuration")
+	}
 	return o
 }
 

@@ -18,10 +18,11 @@ func newReloadCmd(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have a running instance read its configuration again",
-		Long: "reload has an instance read its configuration again, as the signal HUP does, and change what is\n" +
-			"different: pools that are the same run on untouched, those that changed end their tasks first. A file\n" +
-			"with mistakes changes nothing. What only a restart of the program can change is shown as manual. It looks\n" +
-			"at the configuration alone: for a new version of a worker program there is `worker restart POOL`.\n\n" +
+		Long: "reload has an instance read the file again that it was started with, as the signal HUP does, and change\n" +
+			"what is different; -c only says where the instance listens. Pools that are the same run on untouched,\n" +
+			"those that changed end their tasks first. A file with mistakes changes nothing. What only a restart of\n" +
+			"the program can change is shown as manual. It looks at the configuration alone: for a new version of a\n" +
+			"worker program there is `worker restart POOL`.\n\n" +
 			"Exit status: 0 ok, 1 some of it failed, 2 the file has mistakes, 3 no instance answers.",
 		Example: "  magne-actors diff -c magne.yaml && magne-actors reload",
 		Args:    noArgs,
@@ -33,7 +34,7 @@ func newReloadCmd(e *env) *cobra.Command {
 		}
 		text := treeview.Changes(list, l.options())
 		if len(list) == 0 {
-			text = "nothing differs, nothing was done\n"
+			text = "nothing differs in the file that the instance was started with, nothing was done\n"
 		}
 		if err := l.print(list, text); err != nil {
 			return err

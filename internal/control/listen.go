@@ -126,7 +126,7 @@ func stale(path string) (bool, error) {
 	switch {
 	case err == nil:
 		_ = conn.Close()
-		return false, fmt.Errorf("control: socket %q: %w; set control.socket to another path", path, ErrInUse)
+		return false, fmt.Errorf("control: socket %q: %w", path, ErrInUse)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return true, nil
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, os.ErrDeadlineExceeded):

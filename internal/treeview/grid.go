@@ -23,6 +23,7 @@ type column struct {
 	title   string
 	figures bool // set to the right
 	health  bool // coloured by the health of the row
+	usual   int  // width with Options.Steady, at least
 }
 
 // row is one line: the cells without padding.
@@ -42,6 +43,9 @@ func (g *grid) write(b *strings.Builder, o Options) {
 	widths := make([]int, len(g.columns)) // the last is not padded
 	before := 0                           // width of everything left of the last column
 	for i := range last {
+		if o.Steady {
+			widths[i] = g.columns[i].usual
+		}
 		for _, r := range rows {
 			widths[i] = max(widths[i], width(r.cells[i]))
 		}

@@ -12,7 +12,7 @@ import (
 // Events returns one line for each event: when, what, to which node and, if that
 // is known, to which of its incarnations, and why.
 func Events(list []control.Event, o Options) string {
-	g := grid{columns: []column{{title: "TIME"}, {title: "EVENT", health: true}, {title: "NODE"}, {title: "GENERATION", figures: true}, {title: "WHY"}}}
+	g := grid{columns: []column{{title: "TIME", usual: 24}, {title: "EVENT", health: true, usual: 15}, {title: "NODE", usual: 20}, {title: "GENERATION", figures: true}, {title: "WHY"}}}
 	for _, e := range list {
 		g.rows = append(g.rows, row{health: eventHealth(e.Type), cells: []string{
 			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), clean(string(e.Type)), clean(e.ID), orNone(int64(e.Generation), strconv.Itoa(e.Generation)), clean(reasonOf(e)),

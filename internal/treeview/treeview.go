@@ -22,6 +22,9 @@ type Options struct {
 	Wide bool
 	// Untitled leaves out the titles of the columns.
 	Untitled bool
+	// Steady is for a list that is shown piece by piece: columns are as wide as usual
+	// even if all that a piece has is shorter, so that the pieces are in line.
+	Steady bool
 }
 
 func treeColumns() []column {

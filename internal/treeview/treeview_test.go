@@ -174,3 +174,19 @@ func TestAnyTree(t *testing.T) {
 		}
 	})
 }
+
+// TestSteady: pieces of one list are in line, whatever is in them.
+func TestSteady(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	o := Options{Steady: true}
+	text := Events(nil, o)
+	o.Untitled = true
+	text += Events([]control.Event{{Event: supervisor.Event{Time: at, Type: "up", ID: "a", Reason: "X"}}}, o)
+	text += Events([]control.Event{{Event: supervisor.Event{Time: at, Type: "connection_lost", ID: "router:mail", Reason: "X"}}}, o)
+	lines := strings.Split(text, "\n")
+	for _, line := range lines[1:3] {
+		if strings.Index(line, "X") != strings.Index(lines[0], "WHY") {
+			t.Errorf("not in line:\n%s", text)
+		}
+	}
+}
