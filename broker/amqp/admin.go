@@ -21,6 +21,9 @@ var (
 	// ErrConflict: the queue exists with other arguments, or is not as unused or
 	// empty as was asked for.
 	ErrConflict = errors.New("the queue is not as asked for")
+	// ErrLost: the connection ended before the broker had answered. What was asked for
+	// may be done or not; an Admin that is made anew can ask again.
+	ErrLost = errors.New("the connection was lost")
 )
 
 // Admin looks at queues and changes them, by AMQP alone and so alike on every
@@ -144,10 +147,13 @@ func (a *Admin) explain(what string, err error) error {
 	}
 	reply, ok := replyOf(err)
 	if !ok {
-		if lost := a.link.wire.failure(); lost != nil && errors.Is(err, amqp091.ErrClosed) {
-			err = lost
+		if _, client := errors.AsType[*amqp091.Error](err); !client || !a.link.IsClosed() {
+			return fmt.Errorf("amqp: %s: %w", what, err)
 		}
-		return fmt.Errorf("amqp: %s: %w", what, err)
+		if lost := a.link.wire.failure(); lost != nil {
+			return fmt.Errorf("amqp: %s: %w: %w", what, ErrLost, lost)
+		}
+		return fmt.Errorf("amqp: %s: %w", what, ErrLost)
 	}
 	var meaning error
 	switch {
@@ -159,6 +165,8 @@ func (a *Admin) explain(what string, err error) error {
 		meaning = ErrConflict
 	case reply.Code == amqp091.AccessRefused:
 		return fmt.Errorf("amqp: %s: %w: %s%s", what, broker.ErrForbidden, tell(err), lacks(what))
+	case a.link.IsClosed():
+		meaning = ErrLost
 	default:
 		return fmt.Errorf("amqp: %s: %s", what, tell(err))
 	}

@@ -1,8 +1,11 @@
 package amqp
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"pgregory.net/rapid"
@@ -94,5 +97,19 @@ func TestDeniedOnlyByTheBroker(t *testing.T) {
 		if got := isDenied(&c.reply); got != c.want {
 			t.Errorf("%+v: got %v, want %v", c.reply, got, c.want)
 		}
+	}
+}
+
+// TestUnanswered: only a deadline is a reason to suspect the queue.
+func TestUnanswered(t *testing.T) {
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	if err := unanswered(late, "consume", "q"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "quorum_status q") {
+		t.Errorf("got %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := unanswered(ended, "consume", "q"); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "quorum") {
+		t.Errorf("got %v", err)
 	}
 }

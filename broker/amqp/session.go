@@ -230,7 +230,7 @@ func (s *session) Consume(ctx context.Context, src broker.Source) (broker.Consum
 		return r.c, nil
 	case <-ctx.Done():
 		close(taken)
-		return nil, fmt.Errorf("amqp: consume %q: %w", src.Queue.Name, ctx.Err())
+		return nil, unanswered(ctx, "consume", src.Queue.Name)
 	}
 }
 
@@ -257,8 +257,18 @@ func (s *session) Declare(ctx context.Context, q broker.Queue) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("amqp: declare %q: %w", q.Name, ctx.Err())
+		return unanswered(ctx, "declare", q.Name)
 	}
+}
+
+// unanswered is the error of a call that ctx has ended. RabbitMQ keeps what is asked of
+// a quorum queue without a leader until it has one, on a connection that is well.
+func unanswered(ctx context.Context, what, queue string) error {
+	if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("amqp: %s %q: %w", what, queue, err)
+	}
+	return fmt.Errorf("amqp: %s %q: no answer of the broker (%w): a quorum queue gives none while it has no leader; `rabbitmq-queues quorum_status %s` tells",
+		what, queue, ctx.Err(), queue)
 }
 
 // explain replaces an error that only says "closed" by why the session died.

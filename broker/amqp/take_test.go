@@ -3,6 +3,7 @@ package amqp_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"testing"
@@ -107,5 +108,39 @@ func TestTakeCut(t *testing.T) {
 	}
 	if got, err := admin(t, amqp.Dialer{URL: url}).Peek(t.Context(), name, 5); err != nil || len(got) != 3 {
 		t.Errorf("got %d messages, %v, want 3", len(got), err)
+	}
+}
+
+// TestTakeLost: a connection that is gone is told from what the broker refuses.
+func TestTakeLost(t *testing.T) {
+	url := testenv.RabbitMQ(t)
+	var peer net.Conn
+	a, name := admin(t, amqp.Dialer{URL: url, NetDial: func(ctx context.Context, network, address string) (c net.Conn, err error) {
+		peer, err = new(net.Dialer).DialContext(ctx, network, address)
+		return peer, err
+	}}), testenv.Name(t)
+	if _, err := a.Declare(t.Context(), amqp.QueueSpec{Name: name, Durable: true}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, url, name, 1)
+	k, err := a.Take(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := k.Next()
+	if err != nil || d == nil {
+		t.Fatalf("got %v, %v, want a message", d, err)
+	}
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Next(); !errors.Is(err, amqp.ErrLost) {
+		t.Errorf("got %v, want ErrLost", err)
+	}
+	if err := k.Ack(d.Tag); !errors.Is(err, amqp.ErrLost) {
+		t.Errorf("ack: got %v, want ErrLost", err)
+	}
+	if err := k.Close(); !errors.Is(err, amqp.ErrLost) {
+		t.Errorf("close: got %v, want ErrLost", err)
 	}
 }

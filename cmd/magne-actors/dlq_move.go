@@ -12,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/broker/amqp"
 )
 
 // moveWindow is how many copies may wait for the broker's confirm.
@@ -118,7 +119,7 @@ func unmoved(err error) error {
 	switch {
 	case errors.Is(err, broker.ErrUnroutable):
 		return failed(exitError, err, "there is no such queue: `magne-actors run` declares those of its pools, or check the name. What was not confirmed stays")
-	case errors.Is(err, broker.ErrRefused), errors.Is(err, broker.ErrUnknown):
+	case errors.Is(err, broker.ErrRefused), errors.Is(err, broker.ErrUnknown), errors.Is(err, amqp.ErrLost):
 		return failed(exitTemporary, err, "the queue may be full, or the connection was lost: try again. What was not confirmed stays, and may be there twice")
 	case errors.Is(err, context.DeadlineExceeded):
 		return failed(exitTemporary, errors.New("stopped, because --timeout is over"), "the same command goes on with the rest; --timeout gives it more time")

@@ -274,7 +274,7 @@ func (t *target) run(ctx context.Context, session broker.Session, messages iter.
 }
 
 // errStalled: the broker has accepted or confirmed nothing for the whole --timeout.
-var errStalled = errors.New("the broker blocks publishers (memory or disk alarm?)")
+var errStalled = errors.New("the broker blocks publishers (memory or disk alarm?), or the queue has no leader (nodes down?)")
 
 func (t *target) stalled(what string) error {
 	return fmt.Errorf("%w: nothing was %s for %v", errStalled, what, t.timeout)

@@ -147,6 +147,8 @@ func refused(err error) error {
 		return failed(exitError, err, "it belongs to another connection alone and ends with it, or only its single active consumer may read it")
 	case errors.Is(err, amqp.ErrConflict):
 		return failed(exitError, err, "`magne-actors queue show` shows how it is")
+	case errors.Is(err, amqp.ErrLost):
+		return failed(exitTemporary, err, "try again: the broker may have done it or not")
 	case errors.Is(err, broker.ErrDenied):
 		return failed(exitError, err, "the user of the broker's URL lacks a permission; --url or MAGNE_BROKER_URL names another")
 	}

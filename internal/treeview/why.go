@@ -87,13 +87,7 @@ func (w *why) state(n *supervisor.Node) {
 	case "suspended":
 		w.suspended(n)
 	case "connecting":
-		if n.Kind == "router" && bare(n) {
-			w.say("%s takes nothing%s: it begins when a worker of its pool is up.", n.ID, w.lasting(n))
-			return
-		}
-		if !w.lostConsumer(n) {
-			w.say("%s has no connection%s%s.%s", n.ID, w.lasting(n), w.because(n), w.redial(n))
-		}
+		w.connecting(n)
 	case "starting":
 		step := ""
 		if n.Step != "" {

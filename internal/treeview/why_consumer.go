@@ -51,6 +51,22 @@ func (w *why) evidence(c *supervisor.Consumer) string {
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
+// connecting is the sentence about a node that waits for the broker, or for a worker.
+func (w *why) connecting(n *supervisor.Node) {
+	if n.Kind == "router" && bare(n) {
+		w.say("%s takes nothing%s: it begins when a worker of its pool is up.", n.ID, w.lasting(n))
+		return
+	}
+	switch b := w.session(n); {
+	case w.lostConsumer(n):
+	case n.Kind == "router" && b != nil && b.State == "connected":
+		w.say("%s has no consumer yet%s: the broker has not answered the subscription. A quorum queue gives no answer while it has no leader; `rabbitmq-queues quorum_status` tells.",
+			n.ID, w.lasting(n))
+	default:
+		w.say("%s has no connection%s%s.%s", n.ID, w.lasting(n), w.because(n), w.redial(n))
+	}
+}
+
 // lostConsumer is the sentence about a consumer that the broker or we have ended, if n
 // has such a one: the session lives.
 func (w *why) lostConsumer(n *supervisor.Node) bool {
