@@ -48,7 +48,8 @@ type Options struct {
 	// Defaults: 100 ms, 30 s.
 	MinBackoff, MaxBackoff time.Duration
 	// FailBlocked has what is not sent yet answered with ErrBlocked at once while the
-	// broker blocks publishers. Otherwise it waits: that is the back pressure.
+	// broker blocks publishers, with a spool, too. Otherwise it waits: that is the back
+	// pressure.
 	FailBlocked bool
 	// Codec makes the bodies of tasks. Default: codec.JSON.
 	Codec task.Codec

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,47 @@ func TestSessionLost(t *testing.T) {
 			t.Errorf("in the queue: %v, want %v", got, idsOf(all))
 		}
 		if st := p.Stats(); st.Confirmed != 8 || st.Republished != 5 || st.Reconnects != 1 || st.Open != 0 || st.InFlight != 0 || !st.Connected {
+			t.Errorf("stats: %+v", st)
+		}
+	})
+}
+
+// TestConcurrentUse: many publish while sessions are lost. All of it arrives, and what
+// each has published in its order.
+func TestConcurrentUse(t *testing.T) {
+	const publishers, each = 8, 50
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		p := open(t, publisher.Options{Dialer: s, Window: 16})
+		var all sync.WaitGroup
+		for i := range publishers {
+			all.Go(func() {
+				for j := range each {
+					if err := p.Publish(t.Context(), message(fmt.Sprintf("%d %d", i, j))); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Duration(i+1) * time.Millisecond)
+				}
+			})
+		}
+		for range 5 {
+			s.hold()
+			time.Sleep(20 * time.Millisecond)
+			s.cut()
+			s.release()
+			time.Sleep(50 * time.Millisecond)
+		}
+		all.Wait()
+		shut(t, p)
+		next := [publishers]int{}
+		for _, id := range s.ids("work") {
+			var i, j int
+			if _, err := fmt.Sscan(id, &i, &j); err != nil || j != next[i] {
+				t.Fatalf("%s, want number %d of it; %v", id, next[i], err)
+			}
+			next[i]++
+		}
+		if st := p.Stats(); st.Confirmed != publishers*each || st.Reconnects == 0 || st.Republished == 0 {
 			t.Errorf("stats: %+v", st)
 		}
 	})
