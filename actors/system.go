@@ -13,6 +13,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/magne-actors/magne-actors/internal/osproc"
 	"github.com/magne-actors/magne-actors/internal/restart"
 	"github.com/magne-actors/magne-actors/supervisor"
 	"github.com/magne-actors/magne-actors/supervisor/process"
@@ -30,6 +31,7 @@ type System struct {
 	emptied chan struct{} // closed when all pools have ended by themselves, see Options.Burst
 	broker  address
 	status  brokerStatus
+	self    osproc.Self
 	stop    stopping
 	ladder  delays
 	abort   chan struct{}             // closed by Abort
@@ -154,10 +156,15 @@ func (s *System) Abort() {
 func (s *System) Tree() *supervisor.Node {
 	root := s.system.Snapshot()
 	if root != nil {
-		pid := os.Getpid()
-		root.PID = &pid
+		s.measure(root)
 	}
 	return root
+}
+
+// measure adds to the root what is known of this process.
+func (s *System) measure(root *supervisor.Node) {
+	used := s.self.Usage()
+	root.PID, root.RSS, root.CPU = new(os.Getpid()), used.RSS, used.CPU
 }
 
 // Inspect is the part of the tree below the node with that id, with the stacks of
@@ -165,7 +172,7 @@ func (s *System) Tree() *supervisor.Node {
 func (s *System) Inspect(id string) *supervisor.Node {
 	n := s.system.Inspect(id)
 	if n != nil && n.Kind == "root" {
-		n.PID = new(os.Getpid())
+		s.measure(n)
 	}
 	return n
 }

@@ -39,7 +39,8 @@ type Node struct {
 	Consumer   *Consumer   `json:"consumer,omitempty"`   // of a router
 	Quarantine *Quarantine `json:"quarantine,omitempty"` // of a router, or a slot
 
-	// Of the worker process of a slot, and of those before it.
+	// Of the worker process of a slot, and of those before it; RSS and CPU of the root,
+	// too: of the program itself.
 	Task        string        `json:"task,omitempty"` // the id of the oldest that runs
 	TaskSince   *time.Time    `json:"task_since,omitempty"`
 	RSS         int64         `json:"rss_bytes,omitempty"`

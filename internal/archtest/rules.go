@@ -64,7 +64,7 @@ func packages() map[string]Package {
 
 		// The runtime. It knows brokers by their seam and codecs by task.Codec.
 		"supervisor": {Imports: []string{"internal/restart"}},
-		"actors":     {Imports: []string{"broker", "internal/credit", "internal/ladder", "internal/quarantine", "internal/restart", "supervisor", "supervisor/process", "task"}},
+		"actors":     {Imports: []string{"broker", "internal/credit", "internal/ladder", "internal/osproc", "internal/quarantine", "internal/restart", "supervisor", "supervisor/process", "task"}},
 
 		// Pure decisions.
 		"internal/credit":  {StdOnly: true},

@@ -72,6 +72,7 @@ type Group struct {
 	o       Options
 	log     *slog.Logger
 	system  *supervisor.System
+	self    osproc.Self
 	members []*member
 
 	draining chan struct{} // closed by Run when all are to stop

@@ -72,9 +72,15 @@ func (g *Group) Tree() *supervisor.Node { return Merge(g.Own(), g.parts()) }
 func (g *Group) Own() *supervisor.Node {
 	root := g.system.Snapshot()
 	if root != nil {
-		root.PID = new(os.Getpid())
+		g.measure(root)
 	}
 	return root
+}
+
+// measure adds to the root what is known of this process.
+func (g *Group) measure(root *supervisor.Node) {
+	used := g.self.Usage()
+	root.PID, root.RSS, root.CPU = new(os.Getpid()), used.RSS, used.CPU
 }
 
 // Inspect is the part of the tree below the node with that id, with all that is
@@ -91,7 +97,7 @@ func (g *Group) Inspect(id string) *supervisor.Node {
 	}
 	n := g.system.Inspect(id)
 	if n != nil && n.Kind == "root" {
-		n.PID = new(os.Getpid())
+		g.measure(n)
 	}
 	if n != nil && len(n.Children) == 0 && n.Kind != kindCopy {
 		return n

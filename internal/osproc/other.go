@@ -59,6 +59,8 @@ func (*Proc) Kill() {}
 // Stat returns an error that wraps ErrNotSupported.
 func (*Proc) Stat() (Stat, error) { return Stat{}, fmt.Errorf("osproc: %w", ErrNotSupported) }
 
+func statSelf() (Stat, error) { return Stat{}, fmt.Errorf("osproc: %w", ErrNotSupported) }
+
 // TreeRSS returns an error that wraps ErrNotSupported.
 func (*Proc) TreeRSS() (int64, error) { return 0, fmt.Errorf("osproc: %w", ErrNotSupported) }
 

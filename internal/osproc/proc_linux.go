@@ -282,9 +282,17 @@ func (p *Proc) Stat() (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	return Stat{
-		State: s.state, CPU: time.Duration(s.utime+s.stime) * tick, RSS: s.rss * pageSize(), Threads: s.threads,
-	}, nil
+	return s.stat(), nil
+}
+
+func (s *procStat) stat() Stat {
+	return Stat{State: s.state, CPU: time.Duration(s.utime+s.stime) * tick, RSS: s.rss * pageSize(), Threads: s.threads}
+}
+
+// statSelf is the Stat of this program.
+func statSelf() (Stat, error) {
+	s, err := readStat(os.Getpid())
+	return s.stat(), err
 }
 
 // TreeRSS is the memory of the process and its descendants in bytes; pages that

@@ -210,3 +210,31 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestSelf: measured once a second at most, and what was used since the time before.
+func TestSelf(t *testing.T) {
+	var s Self
+	at, reads := time.Unix(0, 0), 0
+	read := func(cpu time.Duration, err error) func() (Stat, error) {
+		return func() (Stat, error) { reads++; return Stat{CPU: cpu, RSS: 1 << 20}, err }
+	}
+	for _, step := range []struct {
+		after, cpu time.Duration
+		err        error
+		want       Usage
+	}{
+		{cpu: time.Hour, err: errStat},
+		{cpu: time.Hour, want: Usage{RSS: 1 << 20}},
+		{after: time.Second / 2, cpu: 2 * time.Hour, want: Usage{RSS: 1 << 20}}, // too early
+		{after: 7 * time.Second / 2, cpu: time.Hour + 6*time.Second, want: Usage{RSS: 1 << 20, CPU: 150}},
+		{after: time.Second, cpu: time.Hour + 6*time.Second, want: Usage{RSS: 1 << 20}},
+	} {
+		at = at.Add(step.after)
+		if got := s.usage(at, read(step.cpu, step.err)); got != step.want {
+			t.Errorf("at %v: got %+v, want %+v", at.UTC(), got, step.want)
+		}
+	}
+	if reads != 4 {
+		t.Errorf("read %d times, want 4", reads)
+	}
+}

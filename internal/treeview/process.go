@@ -9,15 +9,16 @@ import (
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
-// process are the fields of the seat of a worker process.
+// process are the fields of the seat of a worker process, and of the root, which is a
+// process as well.
 func process(n *supervisor.Node, now time.Time, field func(name, text string)) {
-	if !hasProcesses(n) {
-		return
-	}
 	field("task", runs(n, now))
 	if n.RSS > 0 {
 		field("rss", size(n.RSS))
 		field("cpu", strconv.FormatFloat(n.CPU, 'f', 1, 64)+"%")
+	}
+	if !hasProcesses(n) {
+		return
 	}
 	field("tasks done", figure(n.TasksDone))
 	field("tasks failed", figure(n.TasksFailed))

@@ -34,17 +34,23 @@ func moreColumns(root *supervisor.Node, o Options) []extra {
 	if slices.ContainsFunc(Flat(root), func(n *supervisor.Node) bool { return n.Consumer != nil }) {
 		all = append(all, extra{column{title: "CONSUMER"}, consumption})
 	}
-	if !slices.ContainsFunc(Flat(root), hasProcesses) {
+	processes := slices.ContainsFunc(Flat(root), hasProcesses)
+	if processes {
+		all = append(all, figures("GENERATION", func(n *supervisor.Node, _ time.Time) string {
+			return orNone(n.Generation, strconv.FormatInt(n.Generation, 10))
+		}))
+	}
+	if processes || slices.ContainsFunc(Flat(root), func(n *supervisor.Node) bool { return n.RSS > 0 }) {
+		all = append(all,
+			figures("CPU%", func(n *supervisor.Node, _ time.Time) string {
+				return orNone(n.RSS, strconv.FormatFloat(n.CPU, 'f', 1, 64))
+			}),
+			figures("RSS", func(n *supervisor.Node, _ time.Time) string { return orNone(n.RSS, size(n.RSS)) }))
+	}
+	if !processes {
 		return all
 	}
 	return append(all,
-		figures("GENERATION", func(n *supervisor.Node, _ time.Time) string {
-			return orNone(n.Generation, strconv.FormatInt(n.Generation, 10))
-		}),
-		figures("CPU%", func(n *supervisor.Node, _ time.Time) string {
-			return orNone(n.RSS, strconv.FormatFloat(n.CPU, 'f', 1, 64))
-		}),
-		figures("RSS", func(n *supervisor.Node, _ time.Time) string { return orNone(n.RSS, size(n.RSS)) }),
 		figures("DONE/FAILED", func(n *supervisor.Node, _ time.Time) string { return doneFailed(n) }),
 		extra{column{title: "TASK"}, runs},
 		extra{column{title: "LAST-EXIT"}, func(n *supervisor.Node, _ time.Time) string { return orDash(clean(n.LastExit)) }},
