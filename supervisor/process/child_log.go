@@ -21,6 +21,7 @@ type frameLog struct {
 	tokens  float64
 	last    time.Time // when tokens was right
 	dropped int
+	said    time.Time // when it was last said how many
 }
 
 func (c *child) newFrameLog() *frameLog {
@@ -36,7 +37,10 @@ func (l *frameLog) write(f *wire.Frame) {
 		l.c.unlogged.Add(1)
 		return
 	}
-	l.leftOut()
+	if now.Sub(l.said) >= sayEvery {
+		l.said = now
+		l.leftOut()
+	}
 	level := levelOf(f.Level)
 	if !l.c.log.Enabled(ctx, level) {
 		return
@@ -52,8 +56,8 @@ func (l *frameLog) write(f *wire.Frame) {
 
 func (l *frameLog) pid() slog.Attr { return slog.Int64("pid", l.c.lines.pid.Load()) }
 
-// leftOut says how many frames are not in the log since the last one that is, if there
-// are any.
+// leftOut says how many frames are not in the log and not yet said to be
+// missing, if there are any.
 func (l *frameLog) leftOut() {
 	if l.dropped > 0 {
 		l.c.log.LogAttrs(context.Background(), slog.LevelWarn, "log frames of a process were left out: over logs.rate", l.pid(), slog.Int("frames", l.dropped))

@@ -26,7 +26,14 @@ type lineLog struct {
 	pid   atomic.Int64
 	known chan struct{} // closed when pid is set
 	sure  bool          // there is no need to wait for known; of add
+
+	missed atomic.Int64 // lines that are not in the log, and of which that has not been said
+	said   time.Time    // when it was; of add
 }
+
+// sayEvery is how often the log of one process says at most what is not in it: over
+// the rate, a line is let through and others are not a thousand times a second.
+const sayEvery = time.Second
 
 func newLineLog(log *slog.Logger, redact *redactor, parse Parse) *lineLog {
 	return &lineLog{log: log, redact: redact, parse: parse, known: make(chan struct{})}
@@ -63,10 +70,13 @@ func (l *lineLog) add(line osproc.Line) {
 func (l *lineLog) write(line osproc.Line, pid int64) {
 	ctx := context.Background()
 	level, message, attrs := l.read(l.redact.line(line))
-	if !l.log.Enabled(ctx, level) && line.Dropped == 0 {
+	if l.missed.Add(int64(line.Dropped)) > 0 && line.Time.Sub(l.said) >= sayEvery {
+		l.said = line.Time
+		l.leftOut(0, pid)
+	}
+	if !l.log.Enabled(ctx, level) {
 		return
 	}
-	l.leftOut(line.Dropped, pid)
 	r := slog.NewRecord(line.Time, level, message, 0)
 	r.AddAttrs(slog.Int64("pid", pid), slog.String("stream", line.Stream.String()))
 	if l.task != nil {
@@ -78,16 +88,14 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 		r.AddAttrs(slog.Int("cut_bytes", line.Cut))
 	}
 	r.AddAttrs(attrs...)
-	if l.log.Enabled(ctx, level) {
-		_ = l.log.Handler().Handle(ctx, r) // as slog.Logger does with the error
-	}
+	_ = l.log.Handler().Handle(ctx, r) // as slog.Logger does with the error
 }
 
 // leftOut says how many lines are not in the log, if there are any. At the end of a
 // process it is called with those that no line has followed.
 func (l *lineLog) leftOut(lines int, pid int64) {
-	if lines > 0 {
-		l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int("lines", lines))
+	if n := l.missed.Swap(0) + int64(lines); n > 0 {
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int64("lines", n))
 	}
 }
 

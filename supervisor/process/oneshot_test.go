@@ -1,7 +1,9 @@
 package process
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -159,5 +161,31 @@ func TestReadLine(t *testing.T) {
 	}
 	if _, message, _ := (&lineLog{redact: newRedactor(nil), parse: ParseText}).read(`{"msg":"m"}`); message != `{"msg":"m"}` {
 		t.Errorf("text: got %q", message)
+	}
+}
+
+// TestLeftOutIsSaidOnceASecond: a process that floods its log does not have half of
+// what is let through be about what is not, and nothing of it goes uncounted.
+func TestLeftOutIsSaidOnceASecond(t *testing.T) {
+	var buf bytes.Buffer
+	l := newLineLog(slog.New(slog.NewJSONHandler(&buf, nil)), newRedactor(nil), ParseAuto)
+	l.started(7)
+	begin := time.Now()
+	for i := range 3000 { // one a millisecond, each after three that were dropped
+		l.add(osproc.Line{Time: begin.Add(time.Duration(i) * time.Millisecond), Text: "x", Dropped: 3})
+	}
+	l.leftOut(5, 7)
+	var said, left int
+	for line := range bytes.Lines(buf.Bytes()) {
+		var r struct{ Lines int }
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		if left += r.Lines; r.Lines > 0 {
+			said++
+		}
+	}
+	if said != 4 || left != 9005 {
+		t.Errorf("said %d times that %d lines are left out, want 4 times and 9005", said, left)
 	}
 }
