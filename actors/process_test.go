@@ -141,11 +141,14 @@ func TestSizeFollowsTheLoad(t *testing.T) {
 	r, finish := processRig(t, func(p *Pool) {
 		p.Size = &Size{Min: 1, Max: 4, IdleTTL: 300 * time.Millisecond, ScaleUpAfter: 20 * time.Millisecond}
 	})
-	for i := range 40 {
-		r.task(fmt.Sprint(i), "nap", "0.1")
-	}
-	r.soon("there are 4 workers", func() bool { return r.stats().Workers == 4 })
-	r.soon("all are acked", func() bool { return r.stats().Acked == 40 })
+	sent := 0
+	r.soon("there are 4 workers", func() bool {
+		for ; len(r.broker.Ready("work")) < 30; sent++ { // however long a process takes to start
+			r.task(fmt.Sprint(sent), "nap", "0.1")
+		}
+		return r.stats().Workers == 4
+	})
+	r.soon("all are acked", func() bool { return r.stats().Acked == int64(sent) })
 	r.soon("there is 1 worker", func() bool { return r.stats().Workers == 1 })
 	r.expect(finish())
 }
