@@ -74,6 +74,10 @@ func quoted(word string) string {
 // errSpooled is the answer to a message that went into the spool.
 var errSpooled = errors.New("in the spool")
 
+// errUnspooled is the answer to one that the disk did not take, for another reason than
+// that it is full: it may be there or not.
+var errUnspooled = errors.New("the spool failed")
+
 // spooling is a session whose broker may be away: what it does not take goes into
 // the spool, and so does everything after that.
 type spooling struct {
@@ -115,6 +119,8 @@ func (s *spooling) put(p *broker.Publication, done func(error)) {
 			err = errSpooled
 		case errors.Is(err, spool.ErrFull):
 			err = fmt.Errorf("%w: %w", broker.ErrRefused, err)
+		default:
+			err = fmt.Errorf("%w: %w", errUnspooled, err)
 		}
 		done(err)
 	})

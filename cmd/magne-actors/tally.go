@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/magne-actors/magne-actors/broker"
+	"github.com/magne-actors/magne-actors/internal/spool"
 	"github.com/magne-actors/magne-actors/internal/topology"
 )
 
@@ -154,6 +155,9 @@ func (p *published) failure(sent, first error) error {
 	case errors.Is(sent, errStalled):
 		return failed(exitTemporary, fmt.Errorf("stopped after %d confirmed, %s: %w", p.Confirmed, said, sent),
 			"ask the broker with `rabbitmqctl status`; what was confirmed is in the queue")
+	case errors.Is(first, spool.ErrFull), errors.Is(first, errUnspooled):
+		return failed(exitTemporary, fmt.Errorf("%s: %w", said, first),
+			"neither the broker nor the spool took them: see to the spool's directory and its disk, or to the broker, and try again")
 	case p.Refused+p.Unknown > 0:
 		if first == nil {
 			first = broker.ErrUnknown

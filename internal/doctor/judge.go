@@ -43,7 +43,7 @@ func (o *findings) addresses(f *Facts) {
 		case a.Denied:
 			o.add(Error, "login", a.Path, "check user, password and virtual host of the URL; on the broker, `rabbitmqctl list_permissions -p VHOST` lists who may enter", "%s", a.Err)
 		case reached > 0:
-			o.add(Warning, "reachable", a.Path, "sessions go to the other addresses meanwhile", "%s", a.Err)
+			o.add(Warning, "reachable", a.Path, "sessions go to the other addresses meanwhile; one that gives no answer at all costs 10 s each time it is tried first: leave it out while it is away", "%s", a.Err)
 		default:
 			o.add(Error, "reachable", a.Path, "is the broker running, and its address right?", "%s", a.Err)
 		}
