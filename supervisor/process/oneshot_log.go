@@ -95,7 +95,7 @@ func (l *lineLog) write(line osproc.Line, pid int64) {
 // process it is called with those that no line has followed.
 func (l *lineLog) leftOut(lines int, pid int64) {
 	if n := l.missed.Swap(0) + int64(lines); n > 0 {
-		l.log.LogAttrs(context.Background(), slog.LevelWarn, "lines of a process were left out: over logs.rate", slog.Int64("pid", pid), slog.Int64("lines", n))
+		l.log.Warn("lines of a process were left out: over logs.rate", "pid", pid, "lines", n)
 	}
 }
 
