@@ -67,9 +67,12 @@ func (c *workerCheck) run(ctx context.Context, command []string) error {
 	if c.timeout <= 0 {
 		return usageError(fmt.Errorf("--timeout %v: want more than 0", c.timeout), "the default is 10s")
 	}
+	begin, end := c.patience()
+	defer end()
 	report, err := conformance.Run(ctx, conformance.Options{
-		Command: command, Env: os.Environ(), Stdio: c.stdio, Task: c.task, Args: json.RawMessage(c.args), Timeout: c.timeout,
+		Command: command, Env: os.Environ(), Stdio: c.stdio, Task: c.task, Args: json.RawMessage(c.args), Timeout: c.timeout, Begin: begin,
 	})
+	end()
 	if err != nil {
 		return err
 	}
@@ -80,6 +83,27 @@ func (c *workerCheck) run(ctx context.Context, command []string) error {
 		return silent(exitError)
 	}
 	return nil
+}
+
+// checkPatience is how long a row takes until it is said that it does: a worker that
+// says nothing has --timeout in each.
+const checkPatience = 3 * time.Second
+
+// patience says on stderr which row is waited for.
+func (c *workerCheck) patience() (begin func(row string), end func()) {
+	var timer *time.Timer
+	end = func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	begin = func(row string) {
+		end()
+		timer = time.AfterFunc(checkPatience, func() {
+			fmt.Fprintf(c.e.stderr, "%s: waiting for the worker, which has %v for each answer\n", row, c.timeout)
+		})
+	}
+	return begin, end
 }
 
 // reportText is a report for people: what is wrong stands out, with what would be

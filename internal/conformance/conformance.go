@@ -27,6 +27,9 @@ type Options struct {
 	// Timeout is how long the worker may take for its hello, for one reply, or for
 	// its exit; default 10 s.
 	Timeout time.Duration
+	// Begin is told the name of each row before it is checked. It must not block;
+	// nil: nobody is.
+	Begin func(row string)
 }
 
 // Result is the judgement of one row.
@@ -88,6 +91,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	s := &script{o: o, ctx: ctx, host: host, body: body, report: &Report{Command: o.Command}}
 	defer s.discard()
 	for _, c := range checks() {
+		if o.Begin != nil {
+			o.Begin(c.name)
+		}
 		s.row(c)
 	}
 	if err := context.Cause(ctx); err != nil {
