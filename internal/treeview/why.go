@@ -46,6 +46,7 @@ func (w *why) node(n *supervisor.Node) {
 	}
 	w.said[n] = true
 	w.state(n)
+	w.ended(n)
 	w.consumer(n)
 	w.spool(n)
 	w.wear(n)

@@ -135,3 +135,22 @@ func (w *why) spool(n *supervisor.Node) {
 	}
 	w.say("%s. The broker gets them when it takes them.", text)
 }
+
+// ended says of a router with deliveries and without a task that runs or waits for a
+// worker what it waits for: a broker that confirms no copy fills a pool so.
+func (w *why) ended(router *supervisor.Node) {
+	if router.Kind != "router" || value(router.InFlight) == 0 || value(router.Running)+value(router.Queued) > 0 {
+		return
+	}
+	if c := router.Consumer; c != nil && (c.State == "blocked" || router.LastError != "") || router.State != "paused" && router.State != "consuming" {
+		return // that is said of it already
+	}
+	for _, n := range Flat(w.parent(router)) {
+		if isWorker(n) && value(n.Running)+value(n.Queued) > 0 {
+			return
+		}
+	}
+	w.say("No task runs: those of its %s have ended. They wait for a retry, or for the broker to confirm the copies that become retries and dead letters; "+
+		"when that lasts, is the queue of the dead letters full, or without a leader?",
+		count(value(router.InFlight), "delivery", "deliveries"))
+}
