@@ -67,7 +67,6 @@ func (e *env) runSeveral(ctx context.Context, in *instance, burst bool, socket s
 	if err == nil {
 		err = e.untilSignalled(ctx, s.signalled())
 	}
-	s.api.end()
 	if closing := closeBroker(); err == nil && closing != nil {
 		err = fmt.Errorf("close the embedded broker: %w", closing)
 	}
@@ -243,7 +242,7 @@ func byHand(old, next *config.File) []control.Change {
 // signalled is what signals do.
 func (s *several) signalled() signalled {
 	return signalled{
-		run: s.group.Run, tree: s.group.Tree, reloads: s.reloads, stopping: s.notify.Stopping, log: s.log,
+		run: s.api.around(s.group.Run), tree: s.group.Tree, reloads: s.reloads, stopping: s.notify.Stopping, log: s.log,
 		abort: func(sig os.Signal) {
 			cold := syscall.SIGINT // to a copy that is stopping
 			if sig == syscall.SIGQUIT {

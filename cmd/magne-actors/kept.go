@@ -43,6 +43,15 @@ func (k *keeper) end() {
 	k.all.Wait()
 }
 
+// around has run return when the servers have ended as well: until then there is
+// somebody to hear signals.
+func (k *keeper) around(run func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		defer k.end()
+		return run(ctx)
+	}
+}
+
 // run is the service: one of it runs at a time. It fails with its server.
 func (s *kept) run(ctx context.Context) error {
 	if s.ended == nil && s.life.Err() == nil {

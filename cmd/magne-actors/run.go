@@ -206,7 +206,7 @@ type signalled struct {
 
 func (in *instance) signalled() signalled {
 	return signalled{
-		run: in.system.Run, tree: in.system.Tree,
+		run: in.api.around(in.system.Run), tree: in.system.Tree,
 		abort: func(os.Signal) {
 			in.api.stop() // or a request that takes long would add its second to those of the stop
 			in.system.Abort()

@@ -45,7 +45,6 @@ func (e *env) runActors(ctx context.Context, in *instance, socket string, tcp co
 	in.options.Observe = in.source.Events.Add
 	in.watch.attach(&in.source, &in.options)
 	in.api = newKeeper(ctx)
-	defer in.api.end()
 	serve := func(id string, run func(ctx context.Context) error) {
 		in.options.Services = append(in.options.Services, actors.Service{ID: id, Kind: "control", Run: in.api.keep(run)})
 	}
