@@ -30,7 +30,10 @@ func (s *Slot) Inspect(n *supervisor.Node) {
 		began := t.began
 		n.Task, n.TaskSince = t.label(), &began
 	}
-	running := int64(c.running())
+	var running int64
+	for _, each := range *s.children.Load() { // also of one that finishes what it has
+		running += int64(each.running())
+	}
 	n.Running = &running
 	phase := c.phase.Load()
 	if step := c.step.Load(); step != nil && phase == childBooting {

@@ -209,11 +209,12 @@ func TestRecycleAndReplace(t *testing.T) {
 	g.ready()
 	// A task that runs meanwhile is finished by the old process.
 	slow := make(chan error, 1)
-	go func() { slow <- g.do("sleep", "300") }()
+	go func() { slow <- g.do("sleep", "2000") }()
 	g.await("busy", func() bool { return g.node(0).Task != "" })
 	if err := g.slots[0].Recycle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	g.await("the task of the old process counts", func() bool { return *g.node(0).Running == 1 && g.node(0).Task == "" })
 	if err := g.do("ok"); err != nil {
 		t.Errorf("beside it: got %v", err)
 	}
