@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -66,7 +67,10 @@ func lines(in io.Reader, file, name string) iter.Seq2[*task.Message, error] {
 				return
 			}
 		}
-		if err := s.Err(); err != nil {
+		switch err := s.Err(); {
+		case errors.Is(err, bufio.ErrTooLong):
+			yield(nil, usageError(fmt.Errorf("%s:%d: the line is longer than %d MiB", file, line, maxLine>>20), "the lines before it were published"))
+		case err != nil:
 			yield(nil, fmt.Errorf("%s:%d: %w", file, line, err))
 		}
 	}

@@ -106,3 +106,18 @@ func TestPublishDuringAlarm(t *testing.T) {
 		t.Errorf("after the alarm: exit status %d\n%s", code, out)
 	}
 }
+
+func TestLineTooLong(t *testing.T) {
+	in := io.MultiReader(strings.NewReader("[1]\n"), strings.NewReader(strings.Repeat("x", maxLine+1)))
+	good := 0
+	for m, err := range lines(in, "args.jsonl", "resize") {
+		if m != nil {
+			good++
+		} else if status(err) != exitUsage || !strings.Contains(err.Error(), "args.jsonl:2: the line is longer than 16 MiB") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if good != 1 {
+		t.Errorf("got %d messages, want the one before it", good)
+	}
+}
