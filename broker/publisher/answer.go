@@ -50,6 +50,14 @@ func (b *book) fail(e *entry, cause error) {
 	}
 }
 
+// reject answers e with an error that no other try can help.
+func (b *book) reject(e *entry, err error) {
+	if e.maybe {
+		err = fmt.Errorf("%w; of an earlier try: %w", err, broker.ErrUnknown)
+	}
+	b.answer(e, 0, err)
+}
+
 // why is what e has waited for.
 func (b *book) why(e *entry) error {
 	switch {

@@ -160,7 +160,7 @@ func (b *book) sent(e *entry, err error, now time.Time) {
 func (b *book) untaken(e *entry, err error, cut bool, now time.Time) {
 	switch {
 	case errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrUnroutable):
-		b.answer(e, 0, err)
+		b.reject(e, err)
 	case e.ended != nil:
 		b.fail(e, e.ended)
 	default:
@@ -203,7 +203,7 @@ func (b *book) heard(e *entry, err error, now time.Time) {
 		e.strayed = true // and the ladder is declared once more
 		b.wait(e)
 	case errors.Is(err, broker.ErrUnroutable), errors.Is(err, broker.ErrForbidden):
-		b.answer(e, 0, err)
+		b.reject(e, err)
 	case e.stored == storing: // that decides
 		e.last = err
 	case unknown:

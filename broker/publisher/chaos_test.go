@@ -54,7 +54,7 @@ func TestChaos(t *testing.T) {
 					}
 				}
 			}
-			if st := p.Stats(); st.Open != 0 || int(st.Confirmed+st.Spooled+st.Unknown+st.Failed) != len(receipts) {
+			if st := p.Stats(); st.Open != 0 || int(st.Confirmed+st.Spooled+st.Returned+st.Unknown+st.Failed) != len(receipts) {
 				rt.Fatalf("%d receipts, stats: %+v", len(receipts), st)
 			}
 		})
@@ -69,7 +69,7 @@ func misbehave(t *testing.T, rt *rapid.T, s *stage, p *publisher.Publisher) (rec
 	unblock := func() {}
 	defer func() { unblock() }()
 	steps := rapid.SliceOfN(rapid.SampledFrom([]string{
-		"publish", "publish", "publish", "publish", "cut", "deny", "admit", "refuse", "accept", "hold", "release", "block", "unblock", "wait", "wait",
+		"publish", "publish", "publish", "publish", "cut", "deny", "admit", "refuse", "return", "accept", "hold", "release", "block", "unblock", "wait", "wait",
 	}), 10, 60).Draw(rt, "steps")
 	for _, step := range steps {
 		switch step {
@@ -88,6 +88,8 @@ func misbehave(t *testing.T, rt *rapid.T, s *stage, p *publisher.Publisher) (rec
 			s.Deny(nil)
 		case "refuse":
 			s.Refuse(broker.ErrRefused)
+		case "return":
+			s.Refuse(broker.ErrUnroutable)
 		case "accept":
 			s.Refuse(nil)
 		case "hold":

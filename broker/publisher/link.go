@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -161,9 +162,13 @@ func (b *book) kept(e *entry, err error, now time.Time) {
 	switch {
 	case err != nil:
 		e.stored, e.last = unstorable, err
-		if e.answered {
+		switch {
+		case e.answered:
 			b.forget(e)
-		} else if e.place == aside {
+		case e.place != aside:
+		case errors.Is(err, broker.ErrInvalid):
+			b.reject(e, err)
+		default:
 			b.place(e, now)
 		}
 	case e.answered: // meanwhile: confirmed, or given up

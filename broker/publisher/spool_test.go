@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,13 @@ func TestSpoolFull(t *testing.T) {
 		defer cancel()
 		if err := p.Publish(ctx, large); !errors.Is(err, spool.ErrFull) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, broker.ErrUnknown) {
 			t.Errorf("another one: %v", err)
+		}
+		invalid := message("invalid")
+		invalid.RoutingKey = strings.Repeat("long", 64)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := p.Publish(ctx, invalid); !errors.Is(err, broker.ErrInvalid) {
+			t.Errorf("what cannot be sent at all: %v", err)
 		}
 		s.Deny(nil)
 		want(t, []*publisher.Receipt{r}, publisher.Confirmed)
