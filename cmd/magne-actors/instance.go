@@ -103,6 +103,8 @@ func noInstance(err error) error {
 		return failed(exitUnreachable, err, "the token is control.token of the instance: set %s or --token-file", tokenVariable)
 	case errors.Is(err, control.ErrUnreachable):
 		return failed(exitUnreachable, err, "is `magne-actors run` running? --socket, --address or -c says where it listens")
+	case errors.Is(err, control.ErrAddress):
+		return usageError(err, "--socket names the control socket of an instance, --address its control.listen")
 	case errors.Is(err, control.ErrNotOffered):
 		return failed(exitError, err, "the instance may be of an earlier version, or a broker alone")
 	}

@@ -32,6 +32,8 @@ var (
 	// ErrDenied says that the token is missing or wrong. Such an error wraps
 	// ErrUnreachable, too.
 	ErrDenied = errors.New("the token is missing or wrong")
+	// ErrAddress says that nothing can listen at a socket's path or an address.
+	ErrAddress = errors.New("nothing can listen there")
 )
 
 // clientTimeout bounds a whole request; the server gives up after two seconds.

@@ -44,8 +44,8 @@ func checkPath(path string) error {
 	case strings.ContainsRune(path, 0):
 		return fmt.Errorf("control: socket %q: zero byte in the path", path)
 	case len(path) > maxPath:
-		return fmt.Errorf("control: socket %q: %d bytes, a unix socket's path may have %d; choose a shorter control.socket",
-			path, len(path), maxPath)
+		return fmt.Errorf("control: socket %q: %w: %d bytes, a unix socket's path may have %d; choose a shorter control.socket",
+			path, ErrAddress, len(path), maxPath)
 	}
 	return nil
 }

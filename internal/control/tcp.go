@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -108,10 +107,10 @@ func checkAddress(address string) (scheme, host string, err error) {
 	}
 	host = strings.TrimSuffix(host, "/")
 	if scheme != "http" && scheme != "https" {
-		return "", "", errors.New("control: the address is host:port, http://host:port or https://host:port")
+		return "", "", fmt.Errorf("control: address %q: %w: it is host:port, http://host:port or https://host:port", address, ErrAddress)
 	}
 	if _, port, err := net.SplitHostPort(host); err != nil || port == "" {
-		return "", "", errors.New("control: the address has no port: it is host:port, http://host:port or https://host:port")
+		return "", "", fmt.Errorf("control: address %q: %w: it has no port", address, ErrAddress)
 	}
 	return scheme, host, nil
 }
