@@ -125,6 +125,9 @@ func (r *router) remove(f *flight) bool {
 	if !r.ledger.remove(f) {
 		return false
 	}
+	if f.phase == publishing {
+		r.pool.copies.set(r.ledger.out)
+	}
 	r.parent(f)
 	return true
 }

@@ -73,6 +73,9 @@ func (r *rig) accounted() {
 	if sum := s.Acked + s.Requeued + s.Retried + s.DeadLettered + s.Lost + s.Duplicates; sum != s.Delivered {
 		r.t.Errorf("%d delivered, but %d accounted for: %+v", s.Delivered, sum, s)
 	}
+	if s.InFlight == 0 && s.Copies != 0 {
+		r.t.Errorf("%d copies of nothing in flight", s.Copies)
+	}
 }
 
 // The ways to lose the deliveries while their tasks run, and what the tasks of

@@ -243,6 +243,7 @@ func (r *router) onUndelayed(f *flight, err error) {
 		return
 	}
 	r.ledger.hold(f)
+	r.pool.copies.set(r.ledger.out)
 	r.after(f, f.verdict.after, &retryDue{f})
 }
 
@@ -262,6 +263,7 @@ func (r *router) onConfirmed(f *flight) {
 	if f.delayed && d.pause.Swap(nil) != nil {
 		r.pool.log.Info("retries wait on the broker again", "queue", r.pool.Queue.Name)
 	}
+	r.pool.copies.move()
 	r.pool.problem.Store(nil)
 	if pause := d.pause.Load(); pause != nil {
 		r.pool.setProblem(pause.why)

@@ -63,3 +63,41 @@ func TestWhatHasNotStartedIsNotCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestCopiesThatWait: a pool says how many copies the broker has not confirmed, and since
+// when none was.
+func TestCopiesThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hopeless := func(context.Context, *task.Message) error { return task.Discard(errors.New("no")) }
+		r := start(t, Pool{Slots: 1, High: 4, Mux: handlers(map[string]task.HandlerFunc{"t": hopeless})})
+		waits := func(copies int64, since time.Time) {
+			t.Helper()
+			if s := r.stats(); s.Copies != copies || !s.CopiesSince.Equal(since) {
+				t.Errorf("%d copies since %v, want %d since %v", s.Copies, s.CopiesSince, copies, since)
+			}
+		}
+		waits(0, time.Time{})
+		r.broker.Refuse(broker.ErrRefused)
+		began := time.Now()
+		r.put(4, "t")
+		wait(20 * time.Second)
+		waits(4, began)
+		r.broker.Refuse(nil)
+		wait(time.Minute)
+		waits(0, time.Time{})
+		r.broker.Refuse(broker.ErrRefused)
+		began = time.Now()
+		r.put(2, "t")
+		wait(20 * time.Second)
+		waits(2, began)
+		r.broker.CutSessions() // their deliveries are lost, and come again
+		wait(20 * time.Second)
+		if s := r.stats(); s.Copies != 2 || s.InFlight != 2 {
+			t.Errorf("%d copies of %d in flight, want 2 of 2", s.Copies, s.InFlight)
+		}
+		r.broker.Refuse(nil)
+		wait(time.Minute)
+		waits(0, time.Time{})
+		r.expect(r.finish())
+	})
+}

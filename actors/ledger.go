@@ -10,6 +10,7 @@ type ledger struct {
 	slots []*flight
 	free  []int
 	held  int             // that are on hold
+	out   int             // whose copies are to be confirmed
 	keys  map[key]*flight // of those that have one
 }
 
@@ -47,9 +48,7 @@ func (l *ledger) remove(f *flight) bool {
 	if f.key.id != "" {
 		delete(l.keys, f.key)
 	}
-	if f.phase == onHold {
-		l.held--
-	}
+	l.leave(f)
 	l.slots[f.slot] = nil
 	l.free = append(l.free, f.slot)
 	return true
@@ -78,16 +77,25 @@ func (l *ledger) each(visit func(*flight)) {
 	}
 }
 
-// hold notes that f, which must be in, waits for its next run, and unhold that it does
-// not.
+// hold notes that f, which must be in, waits for its next run.
 func (l *ledger) hold(f *flight) {
+	l.leave(f)
 	f.phase = onHold
 	l.held++
 }
 
-func (l *ledger) unhold(f *flight) {
-	if f.phase == onHold {
-		f.phase = publishing
+// publish notes that the copy of f, which must be in, is to be confirmed.
+func (l *ledger) publish(f *flight) {
+	l.leave(f)
+	f.phase = publishing
+	l.out++
+}
+
+func (l *ledger) leave(f *flight) {
+	switch f.phase {
+	case onHold:
 		l.held--
+	case publishing:
+		l.out--
 	}
 }

@@ -72,6 +72,7 @@ type pool struct {
 	foreign map[key]*flight // tasks that a router before it has started, and that run on
 	seed    maphash.Seed
 	orphans atomic.Int64 // running tasks whose delivery is lost
+	copies  copies
 
 	counters  counters
 	durations durations

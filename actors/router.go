@@ -114,6 +114,7 @@ func (r *router) onStarted(self *actor.PID) {
 	r.pool.up.Store(0)
 	r.pool.bare.Store(true)
 	r.pool.orphans.Store(0)
+	r.pool.copies.set(0)
 	r.balance = credit.NewBalancer(0, r.pool.Slots)
 	r.beginIsolation()
 	for _, w := range r.pool.workers.all() {
@@ -284,8 +285,9 @@ func (r *router) onRetryDue(f *flight) {
 }
 
 func (r *router) publish(f *flight) {
-	r.ledger.unhold(f)
-	f.phase, f.timer = publishing, nil
+	r.ledger.publish(f)
+	r.pool.copies.set(r.ledger.out)
+	f.timer = nil
 	if r.stopping {
 		return
 	}

@@ -38,6 +38,9 @@ type PoolStats struct {
 	Duplicates      int64 // published twice; acked with the other one, in none of the counters above
 	Orphans         int64 // tasks that run as of now although their delivery is lost
 
+	Copies      int64     // of InFlight: the task has ended, and its copy (a retry, a dead letter) is not confirmed
+	CopiesSince time.Time // since when none of them was confirmed; zero: there are none
+
 	Suspects    int64 // of Queued: they wait to run alone, see Pool.Quarantine
 	Quarantined int64 // runs of suspects, alone
 	Cleared     int64 // of those, that succeeded
@@ -152,5 +155,6 @@ func (p *pool) stats() PoolStats {
 		s.Abandoned += w.abandoned.Load()
 	}
 	s.Workers, s.Liveness = p.up.Load(), p.liveness()
+	s.Copies, s.CopiesSince = p.copies.read()
 	return s
 }

@@ -19,6 +19,12 @@ const (
 	// stallGap is the time between two answers after which they say nothing about
 	// what was between them.
 	stallGap = time.Minute
+	// copiesTime is how long a full pool in which nothing runs may wait for the broker
+	// to confirm a copy. The runtime replaces a channel that confirms nothing after 30 s.
+	copiesTime = 10 * time.Second
+	// bareTime is how long a pool may be without a consumer, after an error, when the
+	// broker says that its queue is empty: it says so of one without a leader, too.
+	bareTime = 15 * time.Second
 	// oldAnswer is the age at which an answer says nothing any more.
 	oldAnswer = 30 * time.Second
 )
@@ -75,7 +81,7 @@ func judge(in Input, stalls map[string]stall) (Report, map[string]stall) {
 		q, known := in.Answer.Queues[s.Queue]
 		known = known && q.Err == nil
 		next[s.Pool] = stalls[s.Pool].step(s, q, known, in.Answer.At)
-		p := aboutPool(s, nodes["router:"+s.Pool], view{q, known, in.Answer.At, next[s.Pool]})
+		p := aboutPool(s, nodes["router:"+s.Pool], view{q, known, in.Answer.At, next[s.Pool], in.Now})
 		if !p.Ready {
 			r.Reasons = append(r.Reasons, "pool "+p.Pool+" "+p.Text)
 		}
@@ -144,6 +150,22 @@ type view struct {
 	known bool
 	at    time.Time
 	stall stall
+	now   time.Time
+}
+
+// unconfirmed returns for how long a full pool has waited for the broker to confirm the
+// copies of tasks that have ended, while no task runs, if that is too long.
+func (v view) unconfirmed(s *actors.PoolStats) (time.Duration, bool) {
+	if !s.Paused || s.Copies == 0 || s.Running > 0 || s.Queued > 0 || s.CopiesSince.IsZero() {
+		return 0, false
+	}
+	waited := v.now.Sub(s.CopiesSince)
+	return waited.Round(time.Second), waited >= copiesTime
+}
+
+// bare reports whether a pool has had no consumer for too long, because of an error.
+func (v view) bare(lastError string, since time.Time) bool {
+	return lastError != "" && !since.IsZero() && v.now.Sub(since) >= bareTime
 }
 
 // aboutPool judges one pool; router is its router's node, or nil.
@@ -166,6 +188,7 @@ func aboutPool(s *actors.PoolStats, router *supervisor.Node, v view) Pool {
 // decide is the order of the questions: who was told to stand still comes before
 // who does not move.
 func decide(s *actors.PoolStats, v view, intake, lastError string, since time.Time) (state State, ready bool, text string) {
+	waited, unconfirmed := v.unconfirmed(s)
 	switch {
 	case s.Parked:
 		return Parked, false, because("was given up and waits for `magne-actors restart`", lastError)
@@ -175,6 +198,8 @@ func decide(s *actors.PoolStats, v view, intake, lastError string, since time.Ti
 		return Suspended, true, "is suspended by an operator; `magne-actors resume` ends it"
 	case intake == "failed":
 		return Failed, false, because(fmt.Sprintf("cannot consume queue %q", s.Queue), lastError)
+	case !s.Consuming && v.known && v.queue.Ready == 0 && v.bare(lastError, since):
+		return Connecting, false, because(fmt.Sprintf("has had no consumer for %v, and whether its queue %q is empty is not certain", v.now.Sub(since).Round(time.Second), s.Queue), lastError)
 	case !s.Consuming && v.known && v.queue.Ready == 0:
 		return Connecting, true, because("has no consumer yet, and its queue is empty", lastError)
 	case !s.Consuming && v.known:
@@ -183,6 +208,8 @@ func decide(s *actors.PoolStats, v view, intake, lastError string, since time.Ti
 		return Connecting, false, because(fmt.Sprintf("is not consuming, and what waits in queue %q is not known", s.Queue), lastError)
 	case v.known && v.queue.Consumers == 0 && since.Before(v.at) && (v.queue.Ready > 0 || v.stall.stalled()):
 		return Unknown, false, fmt.Sprintf("believes to consume, but the broker knows of no consumer of queue %q", s.Queue)
+	case unconfirmed:
+		return Unconfirmed, false, because(fmt.Sprintf("is full and runs nothing: %d of its %d in flight are retries and dead letters of which the broker has confirmed none for %v", s.Copies, s.InFlight, waited), lastError)
 	case s.Paused:
 		return Paused, true, fmt.Sprintf("is paused by its watermark: %d in flight, high %d, resumes at %d", s.InFlight, s.High, s.Low)
 	case v.stall.stalled():

@@ -25,7 +25,7 @@ var epoch = time.Unix(1_000_000, 0)
 //	root STATE | none               state of the root
 //	broker STATE ["last error"]
 //	router POOL STATE SINCE ["last error"]
-//	pool POOL [consuming] [paused] [suspended] [parked] [flight=N] [delivered=N]
+//	pool POOL [consuming] [paused] [suspended] [parked] [flight=N] [delivered=N] [running=N] [copies=N copied=SECONDS]
 //	asked AT [error="..."]          when the broker was asked
 //	queue POOL ready=N consumers=N [shared] [error="..."]
 func TestJudge(t *testing.T) {
@@ -93,7 +93,7 @@ func read(t *testing.T, d *datadriven.TestData, in *health.Input, line string) {
 	case "pool":
 		in.Pools = append(in.Pools, actors.PoolStats{
 			Pool: words[1], Queue: "q." + words[1], Consuming: has("consuming"), Paused: has("paused"), Suspended: has("suspended"),
-			Parked: has("parked"), InFlight: number("flight"), Delivered: number("delivered"), High: 64, Low: 32,
+			Parked: has("parked"), Running: number("running"), Copies: number("copies"), CopiesSince: epoch.Add(time.Duration(number("copied")) * time.Second), InFlight: number("flight"), Delivered: number("delivered"), High: 64, Low: 32,
 		})
 	case "asked":
 		in.Answer = health.Answer{At: epoch.Add(duration(t, words[1])), Err: failure, Queues: map[string]health.Queue{}}

@@ -61,6 +61,8 @@ const (
 	Draining   State = "draining"
 	Unknown    State = "unknown" // the broker knows of no consumer
 	Stalled    State = "stalled" // it gets nothing although messages wait
+	// Unconfirmed: it is full of ended tasks whose copies the broker does not confirm.
+	Unconfirmed State = "unconfirmed"
 )
 
 // Err is nil for a ready instance, and otherwise an error with all reasons.
