@@ -97,5 +97,6 @@ func (l *ledger) leave(f *flight) {
 		l.held--
 	case publishing:
 		l.out--
+	case inBacklog, withWorker, awaiting: // not counted
 	}
 }
