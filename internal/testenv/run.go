@@ -16,11 +16,13 @@ var errDied = errors.New("the node died while it booted")
 
 // watchdog runs epmd and the node, and kills both when its standard input, a
 // pipe from us, is closed: that is, when we are dead, however we died. Erlang
-// would start an epmd that outlives everybody, so it gets ours.
+// would start an epmd that outlives everybody, so it gets ours, which listens before it
+// is started.
 // Arguments: directory, "temp" or "keep", rabbitmq-server.
 const watchdog = `
 exec 3<&0 </dev/null
 epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 3<&- & epmd=$!
+until epmd -port "$ERL_EPMD_PORT" -names 3<&- >/dev/null 2>&1 || ! kill -0 $epmd 2>/dev/null; do sleep 0.02; done
 "$3" 3<&- & node=$!
 echo $node >"$1/node.pid.new" && mv "$1/node.pid.new" "$1/node.pid"
 ( read -r _ <&3; : >"$1/orphaned"; kill -KILL $node ) & dog=$!
