@@ -25,7 +25,7 @@ func (p *pool) judge(f *flight, err, cause error) verdict {
 	}
 	before := pastOf(f.delivery)
 	if errors.Is(err, process.ErrNotStarted) && cause == nil {
-		return verdict{action: againIt, attempt: before.attempt, err: err}
+		return verdict{action: againIt, attempt: before.attempt, err: err, crash: errors.Is(err, process.ErrCannotStart)}
 	}
 	policy := p.policyFor(f)
 	v := judge(policy, before, err, cause, rand.Float64())

@@ -38,6 +38,8 @@ func TestJudgeOfLostWorkers(t *testing.T) {
 		{name: "killed at shutdown", err: died, cause: ErrShutdown, want: "requeue attempt 1 lost 0"},
 		{name: "killed because it was cancelled", err: died, cause: ErrCancelled, want: "dead cancelled attempt 1 lost 0"},
 		{name: "not started", err: process.ErrNotStarted, want: "again attempt 1 lost 0"},
+		{name: "cannot be started", err: fmt.Errorf("x: %w", process.ErrCannotStart), want: "again attempt 1 lost 0 crash"},
+		{name: "cannot be started at shutdown", err: process.ErrCannotStart, cause: ErrShutdown, want: "requeue attempt 1 lost 0"},
 		{name: "not started at shutdown", err: process.ErrNotStarted, cause: ErrAborted, want: "requeue attempt 1 lost 0"},
 	} {
 		f := &flight{delivery: &broker.Delivery{Properties: broker.Properties{Headers: c.headers}}}
@@ -80,6 +82,9 @@ func words(v verdict) string {
 	}
 	if v.free {
 		s += " free"
+	}
+	if v.crash {
+		s += " crash"
 	}
 	return s
 }

@@ -172,6 +172,6 @@ type (
 		done   chan<- struct{}
 	}
 
-	// crashed is the panic of a goroutine that the actor owns.
+	// crashed is the failure of a goroutine that the actor owns.
 	crashed struct{ err error }
 )

@@ -63,19 +63,26 @@ func processRig(t *testing.T, change func(*Pool), more ...func(*Options)) (*rig,
 	if change != nil {
 		change(&pool)
 	}
+	r := wallRig(t, pool, more...)
+	return r, r.finish
+}
+
+// wallRig is a System with the pool that goes by the clock on the wall.
+func wallRig(t *testing.T, pool Pool, more ...func(*Options)) *rig {
+	t.Helper()
 	r := &rig{t: t, broker: fakebroker.New(), result: make(chan error, 1)}
 	o := Options{Dialer: r.broker, Pools: []Pool{pool}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, f := range more {
 		f(&o)
 	}
-	r.system, err = New(o)
-	if err != nil {
+	var err error
+	if r.system, err = New(o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.stop = cancel
 	go func() { r.result <- r.system.Run(ctx) }()
-	return r, r.finish
+	return r
 }
 
 func (r *rig) task(id, name, args string) {

@@ -35,6 +35,7 @@ type verdict struct {
 	lost    int           // workers that have died under the task, this one included
 	autopsy string        // of the last of them
 	task    string        // where the policies of tasks differ: whose
+	crash   bool          // the worker fails by err as well
 }
 
 // flatten replaces the error by its text, on the goroutine of the task: an error

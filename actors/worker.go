@@ -156,18 +156,24 @@ func (w *worker) run(f *flight) {
 		} else {
 			s.abandoned.Add(-1)
 		}
+		if v.crash {
+			w.crash(v.err) // first: what the router assigns from now on is not begun
+		}
 		w.pool.toRouter((*finished)(f))
 		if w.pool.OnPanic == CrashWorker && v.stack != nil {
-			w.crash(&v)
+			w.crash(panicOf(&v))
 		}
 	}()
 	v = w.pool.attempt(f, w.handle)
 	err = nil
 }
 
-// crash ends the worker as if the panic of its task had been its own. What else it
-// runs goes on and is settled: it is the next tasks that wait for its restart.
-func (w *worker) crash(v *verdict) {
-	value := strings.TrimPrefix(v.err.Error(), "panic: ")
-	w.pool.system.Send(w.self, &crashed{&supervisor.PanicError{Value: value, Stack: v.stack}})
+// crash ends the worker as if the failure of its task had been its own. What else it
+// runs goes on and is settled: it is the next tasks that wait for its restart. Where
+// several tasks do so, the worker is gone after the first.
+func (w *worker) crash(err error) { w.pool.system.Send(w.self, &crashed{err}) }
+
+// panicOf is the panic of a task, after flatten.
+func panicOf(v *verdict) error {
+	return &supervisor.PanicError{Value: strings.TrimPrefix(v.err.Error(), "panic: "), Stack: v.stack}
 }

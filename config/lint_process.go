@@ -80,11 +80,7 @@ func (f *File) lintProcess(p *Pool, m machine) {
 		if !r.hidden[at+".command"] {
 			name = o.Command[0]
 		}
-		then := "the pool would give up after a few attempts"
-		if p.Mode == modeOneshot {
-			then = "every task would fail, and be a dead letter after its last attempt"
-		}
-		r.warn(at+".command", "%s cannot be started%s: %v; on this machine %s", name, where, err, then)
+		r.warn(at+".command", "%s cannot be started%s: %v; on this machine the pool would give up after a few attempts", name, where, err)
 	}
 	if (o.User != "" || o.Group != "") && !m.root {
 		r.warn(at+".user", "only root can start a process as another user, and this user is not root: run magne-actors as root, or remove it")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/magne-actors/magne-actors/internal/osproc"
@@ -83,8 +84,9 @@ func NewOneshot(o Options) *Oneshot {
 // The result is nil, an error of task.Retry or task.Discard or a plain *TaskError
 // by the exit status, or a *LostError, which wraps the cause of ctx if that ended
 // the process. It wraps ErrNotStarted if ctx or the Host ended before there was a
-// process. A program that cannot be executed is a failed attempt. Run is safe for
-// concurrent use; how many processes run at once is up to the callers.
+// process, and ErrCannotStart if the program cannot be executed. A task that is too
+// large for an environment (E2BIG) is a failed attempt. Run is safe for concurrent
+// use; how many processes run at once is up to the callers.
 func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 	job := s.newJob(m, deadline(ctx, m, s.o.Timeout, time.Now()))
 	p, err := s.o.Host.Start(ctx, job.spec)
@@ -92,9 +94,11 @@ func (s *Oneshot) Run(ctx context.Context, m *task.Message) error {
 	case err == nil:
 	case ctx.Err() != nil, errors.Is(err, osproc.ErrClosed):
 		return fmt.Errorf("pool %q: %w: %w", s.o.Pool, ErrNotStarted, err)
-	default:
+	case errors.Is(err, syscall.E2BIG): // what the task has put into its environment
 		s.failed.Add(1)
-		return fmt.Errorf("pool %q: %w (see its process.command)", s.o.Pool, err)
+		return fmt.Errorf("pool %q: %w", s.o.Pool, err)
+	default:
+		return fmt.Errorf("pool %q: %w: %w (see its process)", s.o.Pool, ErrCannotStart, err)
 	}
 	s.running.Add(1)
 	s.started.Add(1)

@@ -364,7 +364,12 @@ func TestOneshotNotStarted(t *testing.T) {
 		t.Errorf("got %v, want one that wraps ErrNotStarted", err)
 	}
 	s, _ = oneshot(t, "", func(o *process.Options) { o.Spec.Command = []string{"no-such-program"} })
-	if err := s.Run(t.Context(), &task.Message{Name: "x", Attempt: 1}); task.OutcomeOf(err).Kind != task.KindFailed || errors.Is(err, process.ErrNotStarted) {
+	if err := s.Run(t.Context(), &task.Message{Name: "x", Attempt: 1}); !errors.Is(err, process.ErrCannotStart) || !errors.Is(err, process.ErrNotStarted) {
+		t.Errorf("got %v, want one that wraps ErrCannotStart", err)
+	}
+	s, _ = oneshot(t, "exit 0")
+	long := strings.Repeat("x", 128<<10) // more than the kernel takes for a variable
+	if err := s.Run(t.Context(), &task.Message{Name: long, Attempt: 1}); task.OutcomeOf(err).Kind != task.KindFailed || errors.Is(err, process.ErrNotStarted) {
 		t.Errorf("got %v, want a failed attempt", err)
 	}
 }

@@ -13,6 +13,18 @@ import (
 // begun by it, so that it costs no attempt to run it elsewhere.
 var ErrNotStarted = errors.New("the task was not started")
 
+// ErrCannotStart says that there is no process for the task, by the fault of the
+// program or of the machine and not of the task: the program, its interpreter, its
+// directory or its user is missing, or the system has no process, descriptor or
+// memory left. It wraps ErrNotStarted. Who ran the task should fail as well: the
+// next one would fare the same.
+var ErrCannotStart error = cannotStart{}
+
+type cannotStart struct{}
+
+func (cannotStart) Error() string { return "the program cannot be started" }
+func (cannotStart) Unwrap() error { return ErrNotStarted }
+
 // The causes in LostError.Why and Autopsy.Why.
 const (
 	WhyTimeout  = "timeout"  // the task reached Timeout.Hard
