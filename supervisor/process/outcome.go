@@ -18,12 +18,12 @@ var ErrNotStarted = errors.New("the task was not started")
 // directory or its user is missing, or the system has no process, descriptor or
 // memory left. It wraps ErrNotStarted. Who ran the task should fail as well: the
 // next one would fare the same.
-var ErrCannotStart error = cannotStart{}
+var ErrCannotStart error = cannotStartError{}
 
-type cannotStart struct{}
+type cannotStartError struct{}
 
-func (cannotStart) Error() string { return "the program cannot be started" }
-func (cannotStart) Unwrap() error { return ErrNotStarted }
+func (cannotStartError) Error() string { return "the program cannot be started" }
+func (cannotStartError) Unwrap() error { return ErrNotStarted }
 
 // The causes in LostError.Why and Autopsy.Why.
 const (
