@@ -127,7 +127,11 @@ func (s *stage) release() {
 	var list []held
 	for a := range s.sessions {
 		for _, h := range a.held {
-			list = append(list, held{h.p, func(error) { _ = a.Session.Publish(context.Background(), h.p, h.done) }})
+			list = append(list, held{h.p, func(error) {
+				if err := a.Session.Publish(context.Background(), h.p, h.done); err != nil { // it was cut while it was dialed
+					h.done(fmt.Errorf("%w: %w", broker.ErrUnknown, err))
+				}
+			}})
 		}
 		a.held = nil
 	}
