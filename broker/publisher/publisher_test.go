@@ -131,7 +131,7 @@ func TestEndOfContext(t *testing.T) {
 		{name: "not connected", before: func(s *stage) { s.Deny(broker.ErrUnreachable) }, also: broker.ErrUnreachable},
 		{name: "denied", before: func(s *stage) { s.Deny(broker.ErrDenied) }, also: broker.ErrDenied},
 		{name: "blocked", before: func(s *stage) { s.block("low on memory") }, also: publisher.ErrBlocked, tries: 1},
-		{name: "refused", before: func(s *stage) { s.Refuse(broker.ErrRefused) }, also: broker.ErrRefused, tries: 4},
+		{name: "refused", before: func(s *stage) { s.Refuse(broker.ErrRefused) }, also: broker.ErrRefused, tries: 5}, // after 0, 0.5, 1.5, 3.5 and 7.5 s at the earliest
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
