@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -286,7 +287,7 @@ func (b *book) inOrder() []*entry {
 	for e := range b.live {
 		list = append(list, e)
 	}
-	slices.SortFunc(list, func(x, y *entry) int { return int(int64(x.seq) - int64(y.seq)) }) //nolint:gosec // far from the end
+	slices.SortFunc(list, func(x, y *entry) int { return cmp.Compare(x.seq, y.seq) })
 	return list
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // MaxDelay is the longest wait of a delayed task: a leap year.
-const MaxDelay = 366 * 24 * time.Hour
+const MaxDelay = ladder.MaxDelay
 
 // TaskOption is [In] or [At].
 type TaskOption func(due *time.Time, now time.Time)

@@ -24,10 +24,6 @@ func (f *dueFlags) add(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("in", "at")
 }
 
-// longestDelay is a year, a leap year, and the day of it that a client's clock may be
-// off by; the ladder has room for 388 days.
-const longestDelay = 366 * 24 * time.Hour
-
 // read returns when the task is due, nil when neither flag is given.
 func (f *dueFlags) read(now time.Time) (*time.Time, error) {
 	var due time.Time
@@ -46,7 +42,7 @@ func (f *dueFlags) read(now time.Time) (*time.Time, error) {
 	default:
 		return nil, nil //nolint:nilnil // at once
 	}
-	if due.Sub(now) > longestDelay {
+	if due.Sub(now) > ladder.MaxDelay {
 		return nil, usageError(fmt.Errorf("%s is more than a year from now", due.UTC().Format(time.RFC3339)), "a task can wait for 366 days at most")
 	}
 	due = due.UTC().Truncate(time.Millisecond)

@@ -72,21 +72,51 @@ func run(ctx context.Context, names io.Reader, in time.Duration, spool string, l
 // broker's answers.
 func publish(ctx context.Context, p *publisher.Publisher, names io.Reader, in time.Duration) ([]*publisher.Receipt, error) {
 	var receipts []*publisher.Receipt
-	lines := bufio.NewScanner(names)
-	for lines.Scan() {
-		args, err := json.Marshal([]string{lines.Text()})
-		if err != nil {
-			return receipts, err
+	lines, ended := scan(ctx, names)
+	for {
+		select {
+		case <-ctx.Done():
+			return receipts, context.Cause(ctx)
+		case line, more := <-lines:
+			if !more {
+				return receipts, <-ended
+			}
+			r, err := hello(ctx, p, line, in)
+			if err != nil {
+				return receipts, err
+			}
+			receipts = append(receipts, r)
 		}
-		m, err := p.Task(broker.Queue{Name: "work"}, &task.Message{Name: "hello", Args: args}, publisher.In(in))
-		if err != nil {
-			return receipts, err
-		}
-		r, err := p.Async(ctx, m)
-		if err != nil {
-			return receipts, err
-		}
-		receipts = append(receipts, r)
 	}
-	return receipts, lines.Err()
+}
+
+func hello(ctx context.Context, p *publisher.Publisher, name string, in time.Duration) (*publisher.Receipt, error) {
+	args, err := json.Marshal([]string{name})
+	if err != nil {
+		return nil, err
+	}
+	m, err := p.Task(broker.Queue{Name: "work"}, &task.Message{Name: "hello", Args: args}, publisher.In(in))
+	if err != nil {
+		return nil, err
+	}
+	return p.Async(ctx, m)
+}
+
+// scan reads lines until ctx ends. A read from a terminal knows of no context: the
+// goroutine may be in one until the program ends.
+func scan(ctx context.Context, in io.Reader) (<-chan string, <-chan error) {
+	lines, ended := make(chan string), make(chan error, 1)
+	go func() {
+		s := bufio.NewScanner(in)
+		for s.Scan() {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+		ended <- s.Err()
+		close(lines)
+	}()
+	return lines, ended
 }

@@ -305,6 +305,7 @@ func programGoroutines() map[string]string {
 		"cmd/magne-actors/kept.go":           "a server that outlives its node of the tree; recovers, ends with the keeper's context, and is waited for",
 		"cmd/magne-actors/publish_source.go": "reads --from, which may block; ends with the context of the command, or with the process",
 		"cmd/magne-actors/publish_spool.go":  "watches for a broker that blocks; the function that started it waits for its end",
+		"examples/publish/main.go":           "reads standard input, which may block; ends with it, or with the program",
 		"cmd/magne-actors/spool.go":          "watches the progress of a drain; the function that started it waits for its end",
 		"cmd/magne-actors/queue_change.go":   "reads the answer to a question; ends with it, or with the process",
 		"cmd/magne-actors/reload.go":         "the reloads, one after the other; recovers, and ends when the System has",

@@ -1,11 +1,8 @@
 package e2e_test
 
 import (
-	"fmt"
-	"path/filepath"
 	"testing"
 
-	"github.com/magne-actors/magne-actors/internal/testenv"
 	"github.com/magne-actors/magne-actors/supervisor"
 )
 
@@ -14,17 +11,8 @@ import (
 func TestSpoolKilled(t *testing.T) {
 	t.Parallel()
 	const n, kills = 400, 4
-	node := testenv.Private(t, testenv.Options{})
-	r := dial(t, node.URL)
-	queue := r.queue("")
-	dir := filepath.Join(t.TempDir(), "spool")
-	s := setup{
-		url: node.URL, env: []string{"MAGNE_BROKER_SPOOL_DIR=" + dir},
-		pools: fmt.Sprintf("p: {queue: %s, slots: 4, retry: {max_attempts: 1}, tasks: {bad: {builtin: fail}}}", queue),
-	}
-	a := start(t, s) // declares the queues
-	a.stop()
-	magneIn(t, a.dir, s.env, nil, "publish", "-c", a.config, "-n", fmt.Sprint(n), "bad").want(t, 0)
+	h := hopeless(t, n)
+	node, r, queue, dir, s, a := h.node, h.r, h.queue, h.dir, h.setup, h.app
 
 	alarm(t, node, true)
 	for i := range kills {

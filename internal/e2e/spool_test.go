@@ -49,16 +49,21 @@ func alarm(t testing.TB, n *testenv.Node, on bool) {
 	}
 }
 
-// TestSpoolDuringAlarm: RabbitMQ delivers, and takes no dead letters. They go to
-// the disk and their deliveries are acked, far more than the pool may hold; the
-// instance is killed with -9, and the next one publishes each, with its id.
-func TestSpoolDuringAlarm(t *testing.T) {
-	t.Parallel()
-	const n = 60
+// hopelessCase is an instance with a spool, which does not run, and what waits for it.
+type hopelessCase struct {
+	node       *testenv.Node
+	r          *rabbit
+	queue, dir string // of the tasks, of the spool
+	setup      setup
+	app        *app
+}
+
+// hopeless publishes n tasks that end as dead letters.
+func hopeless(t *testing.T, n int) hopelessCase {
+	t.Helper()
 	node := testenv.Private(t, testenv.Options{})
 	r := dial(t, node.URL)
-	queue := r.queue("")
-	dir := filepath.Join(t.TempDir(), "spool")
+	queue, dir := r.queue(""), filepath.Join(t.TempDir(), "spool")
 	s := setup{
 		url: node.URL, env: []string{"MAGNE_BROKER_SPOOL_DIR=" + dir},
 		pools: fmt.Sprintf("p: {queue: %s, slots: 4, retry: {max_attempts: 1}, tasks: {bad: {builtin: fail}}}", queue),
@@ -66,6 +71,17 @@ func TestSpoolDuringAlarm(t *testing.T) {
 	a := start(t, s) // declares the queues
 	a.stop()
 	magneIn(t, a.dir, s.env, nil, "publish", "-c", a.config, "-n", fmt.Sprint(n), "bad").want(t, 0)
+	return hopelessCase{node, r, queue, dir, s, a}
+}
+
+// TestSpoolDuringAlarm: RabbitMQ delivers, and takes no dead letters. They go to
+// the disk and their deliveries are acked, far more than the pool may hold; the
+// instance is killed with -9, and the next one publishes each, with its id.
+func TestSpoolDuringAlarm(t *testing.T) {
+	t.Parallel()
+	const n = 60
+	h := hopeless(t, n)
+	node, r, queue, dir, s, a := h.node, h.r, h.queue, h.dir, h.setup, h.app
 	alarm(t, node, true)
 	a.again(t, s)
 	a.untilNode("broker", "all dead letters are in the spool", func(b *supervisor.Node) bool { return b.Spool != nil && b.Spool.Messages == n })

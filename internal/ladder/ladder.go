@@ -13,6 +13,9 @@ const (
 	Unit = 125 * time.Millisecond
 	// Max is the longest delay, 388 days.
 	Max = (1<<(4*Levels) - 1) * Unit
+	// MaxDelay is the longest delay that people may ask for: a leap year, which may be
+	// as much longer as their clocks are wrong.
+	MaxDelay = 366 * 24 * time.Hour
 	// Levels is the number of digits of a delay, and of exchanges of the ladder.
 	Levels = 7
 
