@@ -31,7 +31,7 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%d channels", len(shares))
 		case most > span && len(shares) < maxLanes:
 			t.Errorf("%d on a channel, with %d channels", most, len(shares))
-		case credit <= span && len(shares) != 1:
+		case credit <= min(span, maxPrefetch) && len(shares) != 1:
 			t.Errorf("a small window is on %d channels", len(shares))
 		}
 	})
